@@ -1,0 +1,306 @@
+//! One dispatch, from the open row to the closed one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::dispatcher::Shared;
+use super::flights::{Claim, Flight};
+use super::order::Order;
+use super::recovery::is;
+use super::{
+    Deploy, DeployStep, DispatchError, DispatchRefusal, Dispatcher, FailureMarker, Job, Outcome, Pin,
+    Progress, Running,
+};
+use crate::id::DeployId;
+use crate::redact::Redactor;
+use crate::secret::Secret;
+use crate::store::StoreError;
+use crate::workloads::Spec;
+
+/// How long putting things in order may take; an engine that hangs must not keep a row open for ever.
+pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// The telling side of a [`Flight`].
+#[derive(Debug)]
+struct Pilot {
+    progress: Progress,
+    cancel: CancellationToken,
+    closed: watch::Sender<Option<Deploy>>,
+}
+
+impl Dispatcher {
+    /// Runs in a task of its own, so that a caller who goes away leaves no row behind that nobody carries out.
+    pub(super) async fn start(&self, order: Order) -> Result<Deploy, DispatchRefusal> {
+        let begun = self.shared.tasks.spawn(self.clone().begin(order)).await;
+        begun.unwrap_or_else(|panic| {
+            Err(StoreError::Backend {
+                operation: "dispatch",
+                source: panic.into(),
+            }
+            .into())
+        })
+    }
+
+    async fn begin(self, order: Order) -> Result<Deploy, DispatchRefusal> {
+        if let Some(row) = self.repeated(&order).await? {
+            return Ok(row);
+        }
+        let shared = &self.shared;
+        let claim = shared
+            .flights
+            .claim(&order.workload)
+            .ok_or(DispatchRefusal::Busy)?;
+        let row = shared.ledger.open(order.row(shared.clock.now())).await?;
+        let pilot = take_off(&claim, &row.id);
+        info!(workload = %row.workload_id, deploy = %row.id, reason = row.reason.as_str(), "dispatch begins");
+        shared
+            .tasks
+            .spawn(self.clone().fly(claim, pilot, order, row.clone()));
+        Ok(row)
+    }
+
+    /// The row that was opened with the order's idempotency key.
+    pub(super) async fn repeated(&self, order: &Order) -> Result<Option<Deploy>, DispatchRefusal> {
+        let Some(key) = &order.key else { return Ok(None) };
+        match self
+            .shared
+            .ledger
+            .store()
+            .deploy_by_key(&order.workload, key)
+            .await?
+        {
+            Some(row) if !order.matches(&row) => Err(DispatchRefusal::KeyReused),
+            row => Ok(row),
+        }
+    }
+
+    async fn fly(self, claim: Claim, pilot: Pilot, order: Order, row: Deploy) {
+        let turn = self.shared.flights.turn(&row.workload_id).await;
+        let closed = match self.attempt(&pilot, order, &row).await {
+            Ok(()) => self.shared.ledger.close(&row.id, Outcome::Succeeded, true).await,
+            Err(Ending::Failed(marker)) => self.fail(&pilot, &row, marker).await,
+            Err(Ending::Interrupted) => self.close_interrupted(&row).await,
+        };
+        drop(claim);
+        if closed
+            .as_ref()
+            .is_some_and(|row| row.outcome == Outcome::Succeeded)
+        {
+            self.settle(&row.workload_id, Some((&row.source_kind, &row.id)))
+                .await;
+        }
+        announce(&pilot, closed);
+        self.shared.ledger.prune(&row.workload_id).await;
+        drop(turn);
+    }
+
+    async fn attempt(&self, pilot: &Pilot, order: Order, row: &Deploy) -> Result<(), Ending> {
+        let work = execute(
+            Arc::clone(&self.shared),
+            order,
+            row.clone(),
+            pilot.progress.clone(),
+        );
+        let mut task = tokio::spawn(work);
+        let ending = tokio::select! {
+            done = &mut task => return landed(done),
+            () = pilot.cancel.cancelled() => self.cancelled(),
+            () = tokio::time::sleep(self.shared.timeout) => Ending::Failed(FailureMarker::TimedOut),
+        };
+        put_down(task).await;
+        Err(ending)
+    }
+
+    /// Whoever cancels while the control plane stops, it is the stop that interrupts.
+    fn cancelled(&self) -> Ending {
+        match self.shared.stop.is_cancelled() {
+            true => Ending::Interrupted,
+            false => Ending::Failed(FailureMarker::Cancelled),
+        }
+    }
+
+    async fn fail(&self, pilot: &Pilot, row: &Deploy, marker: FailureMarker) -> Option<Deploy> {
+        pilot.progress.step(DeployStep::Restoring);
+        let previous = self.shared.ledger.store().current_deploy(&row.workload_id).await;
+        match &previous {
+            Ok(previous) => {
+                let keep = previous.as_ref().map(|row| (row.source_kind.as_str(), &row.id));
+                self.settle(&row.workload_id, keep).await;
+            }
+            // Without the ledger nobody knows what to keep: nothing is touched now.
+            Err(_) => self.unsettled(&row.workload_id),
+        }
+        self.shared
+            .ledger
+            .close(&row.id, Outcome::Failed(marker), false)
+            .await
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Failed(FailureMarker),
+    Interrupted,
+}
+
+fn take_off(claim: &Claim, deploy: &DeployId) -> Pilot {
+    let (closed, seen) = watch::channel(None);
+    let pilot = Pilot {
+        progress: Progress::default(),
+        cancel: CancellationToken::new(),
+        closed,
+    };
+    claim.take_off(Flight {
+        deploy: deploy.clone(),
+        progress: pilot.progress.clone(),
+        cancel: pilot.cancel.clone(),
+        closed: seen,
+    });
+    pilot
+}
+
+fn landed(done: Result<Result<(), DispatchError>, JoinError>) -> Result<(), Ending> {
+    match done {
+        Ok(result) => result.map_err(|error| Ending::Failed(error.marker())),
+        // A panic of a plugin: its message went to the panic hook.
+        Err(_) => Err(Ending::Failed(FailureMarker::Internal)),
+    }
+}
+
+/// Ends the task, and waits until it has ended: what follows must not meet it at work.
+async fn put_down(task: JoinHandle<Result<(), DispatchError>>) {
+    task.abort();
+    // Its result does not matter any more.
+    let _ = task.await;
+}
+
+fn announce(pilot: &Pilot, closed: Option<Deploy>) {
+    let Some(row) = closed else { return };
+    info!(workload = %row.workload_id, deploy = %row.id, outcome = row.outcome.as_str(),
+          marker = row.outcome.marker().map(FailureMarker::as_str), "dispatch ends");
+    pilot.progress.closed(row.clone());
+    pilot.closed.send_replace(Some(row));
+}
+
+async fn execute(
+    shared: Arc<Shared>,
+    order: Order,
+    row: Deploy,
+    progress: Progress,
+) -> Result<(), DispatchError> {
+    let mut redactor = sensitive(&order.spec);
+    let done = execute_visibly(&shared, &order, &row, progress, &mut redactor).await;
+    done.map_err(|error| {
+        let marker = error.marker();
+        warn!(workload = %row.workload_id, deploy = %row.id, marker = marker.as_str(), detail = error.redacted(&redactor), "dispatch failed");
+        DispatchError::new(marker, "")
+    })
+}
+
+async fn execute_visibly(
+    shared: &Shared,
+    order: &Order,
+    row: &Deploy,
+    progress: Progress,
+    redactor: &mut Redactor,
+) -> Result<(), DispatchError> {
+    let env = read_env(shared, &order.spec).await?;
+    env.iter().for_each(|(_, value)| redactor.hide(value.expose()));
+    let previous = shared
+        .ledger
+        .store()
+        .current_deploy(&row.workload_id)
+        .await
+        .map_err(ledger_failed)?;
+    let job = Job {
+        workload: row.workload_id.clone(),
+        deploy: row.id.clone(),
+        previous: previous.map(|row| row.id),
+        requested: order.requested.clone(),
+        spec: order.spec.clone(),
+        spec_revision: order.revision,
+        strategy: row.strategy,
+        env,
+        progress,
+    };
+    let pin = obtain_pin(shared, order, &job).await?;
+    order.plugin.run(&job, &pin).await?;
+    job.progress.step(DeployStep::Verifying);
+    verify(&order.plugin.running(&job.workload).await?, &job.deploy, &pin)
+}
+
+/// Whatever in a spec may be a secret in spite of all advice.
+fn sensitive(spec: &Spec) -> Redactor {
+    let mut redactor = Redactor::default();
+    let check = spec.healthcheck.iter().flat_map(|check| &check.command);
+    spec.command
+        .iter()
+        .chain(check)
+        .for_each(|argument| redactor.hide(argument.as_str()));
+    redactor
+}
+
+async fn read_env(shared: &Shared, spec: &Spec) -> Result<Vec<(String, Secret<String>)>, DispatchError> {
+    let mut env = Vec::with_capacity(spec.env.len());
+    for var in &spec.env {
+        let value = match (&var.value, &var.secret) {
+            (_, Some(reference)) => {
+                let missing =
+                    |_| DispatchError::new(FailureMarker::SecretMissing, format!("env {}", var.name));
+                shared.secrets.read(reference).await.map_err(missing)?
+            }
+            (Some(value), None) => Secret::new(value.as_str().to_owned()),
+            (None, None) => Secret::new(String::new()),
+        };
+        env.push((var.name.clone(), value));
+    }
+    Ok(env)
+}
+
+async fn obtain_pin(shared: &Shared, order: &Order, job: &Job) -> Result<Pin, DispatchError> {
+    job.progress.step(DeployStep::Resolving);
+    if let Some(pin) = &order.pin {
+        let incapable = || DispatchError::new(FailureMarker::Internal, "the plugin no longer rolls back");
+        order
+            .plugin
+            .rollback()
+            .ok_or_else(incapable)?
+            .obtain(job, pin)
+            .await?;
+        return Ok(pin.clone());
+    }
+    let pin = order.plugin.resolve(job).await?;
+    shared
+        .ledger
+        .store()
+        .pin_deploy(&job.deploy, pin.clone())
+        .await
+        .map_err(ledger_failed)?;
+    Ok(pin)
+}
+
+fn ledger_failed(error: StoreError) -> DispatchError {
+    DispatchError::new(FailureMarker::Internal, format!("ledger: {error}"))
+}
+
+/// Compares what runs with what was pinned: something must run, all of it must be of this deploy, and all of it must be the pin.
+fn verify(running: &[Running], deploy: &DeployId, pin: &Pin) -> Result<(), DispatchError> {
+    if running.is_empty() {
+        return Err(DispatchError::new(FailureMarker::ExitedAtOnce, "nothing runs"));
+    }
+    let stranger = running
+        .iter()
+        .find(|part| part.deploy != *deploy || !is(part, Some(pin)));
+    match stranger {
+        Some(part) => Err(DispatchError::new(
+            FailureMarker::ImageMismatch,
+            format!("{} runs {}", part.deploy, part.content),
+        )),
+        None => Ok(()),
+    }
+}

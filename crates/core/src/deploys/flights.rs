@@ -1,0 +1,94 @@
+//! Which dispatches are under way in this process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Deploy, Progress};
+use crate::id::{DeployId, WorkloadId};
+
+/// A dispatch under way, as those see it who watch, await or cancel it.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    pub(super) deploy: DeployId,
+    pub(super) progress: Progress,
+    pub(super) cancel: CancellationToken,
+    pub(super) closed: watch::Receiver<Option<Deploy>>,
+}
+
+/// One slot a workload: claimed before the row is opened, freed when it is closed.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    slots: Mutex<HashMap<WorkloadId, Option<Flight>>>,
+    turns: Mutex<HashMap<WorkloadId, Arc<AsyncMutex<()>>>>,
+}
+
+/// A workload's slot; dropping it frees the slot.
+#[derive(Debug)]
+pub(super) struct Claim {
+    flights: Arc<Flights>,
+    workload: WorkloadId,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Flights {
+    /// Claims the workload's slot; `None` while somebody else has it.
+    pub(super) fn claim(self: &Arc<Self>, workload: &WorkloadId) -> Option<Claim> {
+        let mut slots = lock(&self.slots);
+        if slots.contains_key(workload) {
+            return None;
+        }
+        slots.insert(workload.clone(), None);
+        Some(Claim {
+            flights: Arc::clone(self),
+            workload: workload.clone(),
+        })
+    }
+
+    pub(super) fn is_claimed(&self, workload: &WorkloadId) -> bool {
+        lock(&self.slots).contains_key(workload)
+    }
+
+    pub(super) fn of_deploy(&self, id: &DeployId) -> Option<Flight> {
+        lock(&self.slots)
+            .values()
+            .flatten()
+            .find(|flight| flight.deploy == *id)
+            .cloned()
+    }
+
+    pub(super) fn cancel_all(&self) {
+        lock(&self.slots)
+            .values()
+            .flatten()
+            .for_each(|flight| flight.cancel.cancel());
+    }
+
+    /// Waits for the turn to touch what runs of the workload. The slot is freed as soon as the row is closed, so that who saw
+    /// the outcome may dispatch again at once; the clean-up after it still has the turn.
+    pub(super) async fn turn(&self, workload: &WorkloadId) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.turns).entry(workload.clone()).or_default());
+        turn.lock_owned().await
+    }
+
+    pub(super) fn forget(&self, workload: &WorkloadId) {
+        lock(&self.turns).remove(workload);
+    }
+}
+
+impl Claim {
+    pub(super) fn take_off(&self, flight: Flight) {
+        lock(&self.flights.slots).insert(self.workload.clone(), Some(flight));
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.flights.slots).remove(&self.workload);
+    }
+}

@@ -1,0 +1,148 @@
+//! References that cannot move.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A reference to content that cannot change under its name: `registry/app@sha256:…`, or `sha256:…` for an image that exists only
+/// on its host. Other source kinds use their own name and algorithm: `config@git:<commit>`.
+///
+/// It is parsed so that nothing else fits into the ledger's column: no userinfo, no URL, no free text.
+///
+/// ```
+/// use shipslog_core::deploys::PinnedReference;
+///
+/// let digest = "ab".repeat(32);
+/// assert!(format!("127.0.0.1:5000/web@sha256:{digest}").parse::<PinnedReference>().is_ok());
+/// assert!("127.0.0.1:5000/web:1".parse::<PinnedReference>().is_err());
+/// assert!(format!("https://user:pass@host/web@sha256:{digest}").parse::<PinnedReference>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PinnedReference(String);
+
+/// A text that pins nothing, or holds more than a name and a digest. It is not quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a pinned reference")]
+pub struct InvalidPin;
+
+impl PinnedReference {
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the `@`: the repository, with its registry. `None` for a bare digest.
+    pub fn name(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(name, _)| name)
+    }
+
+    /// The digest with its algorithm: `sha256:…`.
+    pub fn digest(&self) -> &str {
+        self.0.split_once('@').map_or(&self.0, |(_, digest)| digest)
+    }
+}
+
+/// Lower-case path components, with at most one port, which belongs to the registry.
+fn is_name(name: &str) -> bool {
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b':' | b'[' | b']');
+    let path = name.split_once('/').map_or(name, |(_, path)| path);
+    !name.is_empty()
+        && name.bytes().all(plain)
+        && !name.contains("//")
+        && (path == name || !path.contains(':'))
+}
+
+fn is_digest(digest: &str) -> bool {
+    let Some((algorithm, hex)) = digest.split_once(':') else {
+        return false;
+    };
+    let named = (1..=16).contains(&algorithm.len()) && algorithm.bytes().all(|b| b.is_ascii_alphanumeric());
+    named && (32..=128).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+impl FromStr for PinnedReference {
+    type Err = InvalidPin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPin> {
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (Some(name), digest),
+            None => (None, text),
+        };
+        let ok = text.len() <= 512 && is_digest(digest) && name.is_none_or(is_name);
+        if ok {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidPin)
+        }
+    }
+}
+
+impl TryFrom<String> for PinnedReference {
+    type Error = InvalidPin;
+
+    fn try_from(text: String) -> Result<Self, InvalidPin> {
+        text.parse()
+    }
+}
+
+impl From<PinnedReference> for String {
+    fn from(pin: PinnedReference) -> String {
+        pin.0
+    }
+}
+
+impl fmt::Display for PinnedReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a dispatch was pinned to: where it can be had again, and what then runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Where the content can be had again.
+    pub reference: PinnedReference,
+    /// The identity that whatever runs it reports of itself: for a container its image id. The two differ because a registry
+    /// names a manifest and an engine names the configuration inside it. A bare digest, without a name.
+    pub content: PinnedReference,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_name_and_a_digest_is_a_pin() {
+        let d = format!("sha256:{}", "0a".repeat(32));
+        let good = [
+            d.clone(),
+            format!("app@{d}"),
+            format!("h:5000/a/b-c_d@{d}"),
+            format!("cfg@git:{}", "ab".repeat(20)),
+        ];
+        for text in good {
+            assert_eq!(
+                text.parse::<PinnedReference>().unwrap().digest(),
+                text.rsplit('@').next().unwrap()
+            );
+        }
+        let bad = [
+            String::new(),
+            "app:1".into(),
+            "app@sha256:short".into(),
+            format!("@{d}"),
+            format!("u:p@h/app@{d}"),
+            format!("h/app:user:pw@{d}"),
+            format!("https://h/app@{d}"),
+            format!("app@{d} denied"),
+            format!("app?token=x@{d}"),
+            format!("{}@{d}", "x".repeat(600)),
+        ];
+        for text in bad {
+            assert_eq!(text.parse::<PinnedReference>(), Err(InvalidPin), "{text}");
+        }
+    }
+}

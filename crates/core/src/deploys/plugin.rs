@@ -1,0 +1,184 @@
+//! What a source kind implements.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::{FailureMarker, Pin, Progress, RollbackRefusal, Strategy};
+use crate::id::{DeployId, WorkloadId};
+use crate::redact::Redactor;
+use crate::secret::Secret;
+use crate::workloads::{FieldError, Spec};
+
+/// A dispatch that failed: the marker for the ledger and, out of reach of any formatting, the detail for the log.
+///
+/// ```
+/// use shipslog_core::deploys::{DispatchError, FailureMarker};
+///
+/// let error = DispatchError::new(FailureMarker::RegistryDenied, "denied: Basic dXNlcjpwYXNz");
+/// assert_eq!(error.to_string(), "registry_denied");
+/// assert_eq!(format!("{error:?}"), "DispatchError(registry_denied)");
+/// ```
+pub struct DispatchError {
+    marker: FailureMarker,
+    detail: String,
+    redactor: Redactor,
+}
+
+impl DispatchError {
+    /// `detail` may be a raw text of a backend: it only ever reaches the log, and that redacted.
+    pub fn new(marker: FailureMarker, detail: impl Into<String>) -> Self {
+        Self {
+            marker,
+            detail: detail.into(),
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// Adds a value that the log must not show in any encoding, such as the password in use.
+    #[must_use]
+    pub fn hiding(mut self, secret: &Secret<String>) -> Self {
+        self.redactor.hide(secret.expose());
+        self
+    }
+
+    /// The marker.
+    pub fn marker(&self) -> FailureMarker {
+        self.marker
+    }
+
+    /// The detail, fit for the log, with what `job` must not show taken out as well.
+    pub(crate) fn redacted(mut self, job: &Redactor) -> String {
+        self.redactor.hide_all(job);
+        self.redactor.redact(&self.detail)
+    }
+}
+
+impl fmt::Display for DispatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.marker.as_str())
+    }
+}
+
+impl fmt::Debug for DispatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DispatchError({})", self.marker.as_str())
+    }
+}
+
+impl std::error::Error for DispatchError {}
+
+/// One dispatch, as a plugin sees it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Job {
+    /// Whose dispatch.
+    pub workload: WorkloadId,
+    /// The ledger row that is already written.
+    pub deploy: DeployId,
+    /// The row that is current, whose containers serve until they are replaced.
+    pub previous: Option<DeployId>,
+    /// What was asked for: use this, not the reference in the spec.
+    pub requested: String,
+    /// The spec to run.
+    pub spec: Spec,
+    /// Its revision.
+    pub spec_revision: u32,
+    /// The strategy written in the row.
+    pub strategy: Option<Strategy>,
+    /// The spec's environment, with its secrets read.
+    pub env: Vec<(String, Secret<String>)>,
+    /// Where to tell how it goes.
+    pub progress: Progress,
+}
+
+impl Job {
+    /// A first deploy of what `spec` asks for, with neither environment nor anything before it. For tests of plugins, which set the rest.
+    pub fn new(workload: WorkloadId, deploy: DeployId, spec: Spec) -> Self {
+        Self {
+            workload,
+            deploy,
+            previous: None,
+            requested: spec.source.reference.clone(),
+            strategy: Some(spec.strategy()),
+            spec,
+            spec_revision: 1,
+            env: Vec::new(),
+            progress: Progress::default(),
+        }
+    }
+}
+
+/// Something of a workload that runs, and what it says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The row that started it.
+    pub deploy: DeployId,
+    /// Its content, to be compared with [`Pin::content`].
+    pub content: super::PinnedReference,
+}
+
+/// A source kind: the only way in which anything is deployed.
+///
+/// [`Dispatcher`](super::Dispatcher) calls, for a deploy, `resolve`, `run`, `running` and `settle`, in this order; for a rollback
+/// [`RollbackCapable::obtain`] in place of `resolve`. After a failure at any point it calls `settle` with what ran before. Any call may be
+/// dropped at any await point, when the dispatch is cancelled or times out; `settle` must then find what is left by itself.
+#[async_trait]
+pub trait DispatchPlugin: fmt::Debug + Send + Sync + 'static {
+    /// The source kind: `image`.
+    fn kind(&self) -> &str;
+
+    /// Checks the parts of a spec that depend on the source kind. Does no I/O.
+    ///
+    /// # Errors
+    /// The field that is wrong.
+    fn check(&self, spec: &Spec) -> Result<(), FieldError>;
+
+    /// The order of stop and start for this spec; `None` if the kind has none.
+    fn strategy(&self, spec: &Spec) -> Option<Strategy>;
+
+    /// Finds out what the reference stands for now, and fetches it if need be. Touches nothing that runs.
+    ///
+    /// # Errors
+    /// Reference, registry and pull markers.
+    async fn resolve(&self, job: &Job) -> Result<Pin, DispatchError>;
+
+    /// Runs the pin in place of what ran before, and waits until it is healthy. On return only this deploy's parts run. What ran before is
+    /// stopped, not removed, wherever the strategy allows, so that `settle` can put it back.
+    ///
+    /// # Errors
+    /// Create, start and health markers. What ran before need not be restored: `settle` is called.
+    async fn run(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError>;
+
+    /// What runs of the workload, of any deploy.
+    ///
+    /// # Errors
+    /// [`FailureMarker::EngineUnavailable`].
+    async fn running(&self, workload: &WorkloadId) -> Result<Vec<Running>, DispatchError>;
+
+    /// Makes `keep` the only deploy of the workload that has parts left, and starts those of its parts that do not run. With `None`
+    /// nothing is left. Idempotent.
+    ///
+    /// # Errors
+    /// When it could not be done completely; it is tried again later.
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError>;
+
+    /// The plugin as one that can roll back, if it can.
+    fn rollback(&self) -> Option<&dyn RollbackCapable>;
+}
+
+/// A plugin that can run again exactly what ran before.
+#[async_trait]
+pub trait RollbackCapable: fmt::Debug + Send + Sync {
+    /// Whether the pin can still be had. Touches nothing.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn preflight(&self, pin: &Pin) -> Result<(), RollbackRefusal>;
+
+    /// Fetches exactly the pin, if it is not here. Takes the place of [`DispatchPlugin::resolve`]; then the same `run` follows.
+    ///
+    /// # Errors
+    /// Registry and pull markers; [`FailureMarker::ImageMismatch`] when what was fetched is something else.
+    async fn obtain(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError>;
+}

@@ -1,0 +1,26 @@
+//! Container numbers: counters in, rates and sums out.
+//!
+//! A [`Collector`] reads cumulative counters, [`rates()`] makes a [`Sample`] of two readings, and a [`Recorder`] does so for
+//! every container at a steady tick and hands each [`Tick`] to a [`StatsStore`]. The store gives the window of a workload
+//! back as [`Columns`]; [`aggregate()`] sums them to one [`Point`] a timestamp, [`downsample`] thins the points of a long
+//! window, and [`usage()`] adds them up to core-seconds and byte-seconds.
+
+mod aggregate;
+mod collector;
+mod columns;
+mod rates;
+mod recorder;
+mod sample;
+mod steps;
+mod store;
+mod usage;
+
+pub use aggregate::{Point, aggregate};
+pub use collector::{CollectError, Collector};
+pub use columns::{Columns, ColumnsBuilder};
+pub use rates::rates;
+pub use recorder::{Recorder, RecorderOptions, TickError};
+pub use sample::{Counters, CpuCounters, IoCounters, MemoryCounters, Sample};
+pub use steps::{SteppedPoint, auto_step, downsample};
+pub use store::{ContainerRecord, StatsStore, Tick, TickRow};
+pub use usage::{Usage, UsageBucket, usage};

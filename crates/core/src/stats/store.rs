@@ -1,0 +1,69 @@
+//! What a store keeps of container numbers.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use super::{Columns, Sample};
+use crate::id::{ContainerId, WorkloadId};
+use crate::store::StoreError;
+
+/// All samples of one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    /// Unix seconds, the same for every row, at least 0.
+    pub ts: i64,
+    /// One a container.
+    pub rows: Vec<TickRow>,
+}
+
+/// A container's part of a tick.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TickRow {
+    /// The engine's id.
+    pub container: ContainerId,
+    /// Its name at that moment.
+    pub name: String,
+    /// Whose it is. A container that changes hands takes its earlier samples along.
+    pub workload: WorkloadId,
+    /// What was measured; `None` for a container that was listed and not read: it is remembered as seen, without a sample.
+    pub sample: Option<Sample>,
+}
+
+/// A container that was seen at some time; it may be long gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerRecord {
+    /// The engine's id.
+    pub id: ContainerId,
+    /// Its last known name.
+    pub name: String,
+    /// Unix seconds of the first tick with it.
+    pub first_seen: i64,
+    /// Unix seconds of the last tick with it.
+    pub last_seen: i64,
+}
+
+/// Samples, and an index of the containers they are of.
+///
+/// Samples are durable against the end of the process. The loss of power may cost the newest ticks, whole ones.
+#[async_trait]
+pub trait StatsStore: Debug + Send + Sync + 'static {
+    /// Writes a tick, all of it or nothing. Rows of workloads that do not exist (any more) are left out. A repeat of a timestamp replaces the
+    /// samples of the containers it names, also by none. Ticks may come in any order.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] on `tick` for a time below 0, or beyond what the store can hold.
+    async fn record_tick(&self, tick: &Tick) -> Result<(), StoreError>;
+
+    /// The samples of a workload's containers with `from <= ts < to`, oldest first; empty for an unknown workload.
+    async fn samples(&self, workload: &WorkloadId, from: i64, to: i64) -> Result<Columns, StoreError>;
+
+    /// Every container of a workload that was ever seen and is not forgotten, newest first: by when it was last seen, and where that
+    /// is the same, first seen.
+    async fn seen_containers(&self, workload: &WorkloadId) -> Result<Vec<ContainerRecord>, StoreError>;
+
+    /// Deletes at most `limit` of the oldest samples with `ts < before`, and returns how many went: a caller goes on until it is less than
+    /// `limit`. The last call also forgets containers last seen before that, and observed workloads, created before that, without any container left.
+    /// Gives freed space back to the file system, bit by bit.
+    async fn prune_samples(&self, before: i64, limit: u32) -> Result<u32, StoreError>;
+}

@@ -1,0 +1,18 @@
+//! What tests need: of this project, and of others who implement its traits.
+//!
+//! - [`store_conformance!`](crate::store_conformance) holds a store against the contract of its traits.
+//! - [`ManualClock`] and [`FakeSecrets`] stand in for the outside world.
+//! - [`canary`] makes secrets to be searched for.
+//!
+//! It is here behind the feature `testing`, for `[dev-dependencies]`. It panics where a test should fail.
+
+pub mod canary;
+mod clock;
+#[doc(hidden)]
+pub mod conformance;
+mod plugin;
+mod secrets;
+
+pub use clock::ManualClock;
+pub use plugin::{Behaviour, FakePlugin, Part, fake_pin};
+pub use secrets::FakeSecrets;

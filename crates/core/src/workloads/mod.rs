@@ -1,0 +1,18 @@
+//! What runs, or is meant to run: workloads, their specs and their containers.
+
+mod catalog;
+mod inventory;
+mod model;
+mod spec;
+mod store;
+mod validate;
+
+pub use catalog::{Catalog, CatalogError, WorkloadView};
+pub use inventory::{EngineInfo, EngineUnavailable, Inventory};
+pub use model::{Container, ContainerState, Health, Owner, Workload, WorkloadKind, WorkloadState};
+pub use spec::{
+    EnvVar, Healthcheck, Mount, OnUnhealthy, Port, Protocol, RestartPolicy, Rollout, Source, Spec,
+    StrategyChoice,
+};
+pub use store::{NewWorkload, WorkloadStore};
+pub use validate::FieldError;
