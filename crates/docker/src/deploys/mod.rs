@@ -1,0 +1,128 @@
+//! Deploys of images.
+
+mod auth;
+mod classify;
+mod config;
+mod create;
+mod gate;
+mod layers;
+mod parts;
+mod preflight;
+mod pull;
+mod reference;
+mod settle;
+mod swap;
+mod turns;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use shipslog_core::deploys::{
+    DispatchError, DispatchPlugin, Job, Pin, RollbackCapable, RollbackRefusal, Running, Strategy,
+};
+use shipslog_core::id::{DeployId, WorkloadId};
+use shipslog_core::workloads::{FieldError, Spec};
+
+use crate::DockerEngine;
+use reference::ImageReference;
+use turns::Turns;
+
+/// The source kind `image`: runs images as containers of one engine.
+///
+/// Containers are named `<workload>-<end of the deploy's id>` and carry the labels `shipslog.workload`,
+/// `shipslog.deploy` and `shipslog.spec-revision`; a trial, which proves a version before anything is stopped
+/// for it, also `shipslog.role`. By these labels alone they are found again. They are made from the image's id, so
+/// that no tag that moves can change what runs. Images are never removed, nor are volumes, not even the nameless
+/// ones that the engine makes for an image: those go with a trial alone.
+///
+/// Which image is run:
+/// - a reference with a tag is pulled, so that a tag that moved is followed. When the registry cannot be asked,
+///   the deploy fails: the ledger would else claim an old image for the tag;
+/// - an image that is on the engine and never was in the repository named (a local build) is used as it is,
+///   without asking any registry;
+/// - a reference with a digest is pulled only if the engine does not have it.
+///
+/// How it takes the place of what ran before, besides what [`Strategy`] says: with `verify_then_swap` a trial is
+/// needed only when old and new publish a port in common. With none in common, or with nothing before it, the new
+/// version is proven in its own place while the old one serves.
+///
+/// Clones share their state.
+#[derive(Debug, Clone)]
+pub struct ImagePlugin {
+    engine: DockerEngine,
+    docker_config: Option<PathBuf>,
+    turns: Turns,
+}
+
+impl ImagePlugin {
+    /// A plugin for this engine. Registry credentials come from the Docker client's configuration:
+    /// `DOCKER_CONFIG`, else `~/.docker`, with its credential helpers; it is read anew for each pull.
+    pub fn new(engine: DockerEngine) -> Self {
+        Self {
+            engine,
+            docker_config: None,
+            turns: Turns::default(),
+        }
+    }
+
+    /// Reads `config.json` in this folder instead.
+    #[must_use]
+    pub fn with_docker_config(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.docker_config = Some(folder.into());
+        self
+    }
+}
+
+#[async_trait]
+impl DispatchPlugin for ImagePlugin {
+    fn kind(&self) -> &str {
+        "image"
+    }
+
+    fn check(&self, spec: &Spec) -> Result<(), FieldError> {
+        let parsed = ImageReference::parse(&spec.source.reference);
+        parsed
+            .map(drop)
+            .map_err(|error| FieldError::new("source.reference", error.to_string()))
+    }
+
+    fn strategy(&self, spec: &Spec) -> Option<Strategy> {
+        Some(spec.strategy())
+    }
+
+    async fn resolve(&self, job: &Job) -> Result<Pin, DispatchError> {
+        self.resolve_image(job).await
+    }
+
+    async fn run(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
+        self.replace(job, pin).await
+    }
+
+    async fn running(&self, workload: &WorkloadId) -> Result<Vec<Running>, DispatchError> {
+        Ok(self
+            .parts(workload)
+            .await?
+            .iter()
+            .filter_map(parts::Part::running)
+            .collect())
+    }
+
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
+        self.put_in_order(workload, keep).await
+    }
+
+    fn rollback(&self) -> Option<&dyn RollbackCapable> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl RollbackCapable for ImagePlugin {
+    async fn preflight(&self, pin: &Pin) -> Result<(), RollbackRefusal> {
+        self.can_be_had(pin).await
+    }
+
+    async fn obtain(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
+        self.fetch(job, pin).await
+    }
+}

@@ -1,0 +1,12 @@
+//! Labels of containers.
+
+/// Which workload a container belongs to.
+pub(crate) const WORKLOAD: &str = "shipslog.workload";
+/// Which row of the ledger started it.
+pub(crate) const DEPLOY: &str = "shipslog.deploy";
+/// Which revision of the spec it was made from.
+pub(crate) const SPEC_REVISION: &str = "shipslog.spec-revision";
+/// What it is for, if not to serve.
+pub(crate) const ROLE: &str = "shipslog.role";
+/// Which Compose project made it.
+pub(crate) const COMPOSE_PROJECT: &str = "com.docker.compose.project";

@@ -1,0 +1,60 @@
+//! What shipslog needs of a container engine, spoken over Docker's API.
+//!
+//! | domain | trait of `shipslog-core` | adapter |
+//! | --- | --- | --- |
+//! | workloads | [`Inventory`](shipslog_core::workloads::Inventory) | [`DockerEngine`] lists containers |
+//! | deploys | [`DispatchPlugin`](shipslog_core::deploys::DispatchPlugin), [`RollbackCapable`](shipslog_core::deploys::RollbackCapable) | [`ImagePlugin`] runs images |
+//! | stats | [`Collector`](shipslog_core::stats::Collector) | [`DockerApiCollector`] reads counters |
+//!
+//! All three share one [`DockerEngine`], a cheap handle that contacts nobody until it is asked for something:
+//!
+//! ```no_run
+//! use shipslog_core::stats::Collector as _;
+//! use shipslog_core::workloads::Inventory as _;
+//! use shipslog_docker::{CollectorOptions, DockerApiCollector, DockerEngine, EngineOptions, ImagePlugin};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = DockerEngine::new(EngineOptions::default());
+//! let plugin = ImagePlugin::new(engine.clone());
+//! let collector = DockerApiCollector::new(engine.clone(), CollectorOptions::default());
+//!
+//! println!("engine {}", engine.engine().await?.version);
+//! let containers = engine.containers().await?;
+//! let ids: Vec<_> = containers.iter().map(|container| container.id.clone()).collect();
+//! for (container, read) in containers.iter().zip(collector.collect(&ids).await) {
+//!     println!("{}: {:?}", container.name, read.map(|counters| counters.memory));
+//! }
+//! # let _ = plugin; // Goes to `Dispatcher::with_plugin`.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When the engine is away
+//!
+//! Every request has a time-out, body included, and makes a connection of its own. An engine that does not
+//! answer is an error with a short text of ours; the next request finds the engine again by itself. Nothing
+//! has to be restarted, in any order.
+//!
+//! # What is kept from the log
+//!
+//! An engine's words may hold secrets, as it quotes registries, arguments and environments. Here they end up
+//! in one place only, the detail of a [`DispatchError`](shipslog_core::deploys::DispatchError), which core
+//! redacts. But the client library underneath logs whole requests and answers at level `debug` under the
+//! target `bollard`, environments of containers included: a host that turns on `debug` for everything should
+//! leave that target off (`debug,bollard=off`).
+//!
+//! # Engines
+//!
+//! Tested with Docker Engine 20.10 (API 1.41); the newest API version that both sides know is negotiated, up
+//! to 1.53. Unix sockets and plain TCP are supported, encrypted TCP and SSH are not: use a local socket, or a
+//! tunnel.
+
+mod deploys;
+mod engine;
+mod labels;
+mod stats;
+mod workloads;
+
+pub use deploys::ImagePlugin;
+pub use engine::{DockerEngine, EngineOptions};
+pub use stats::{CollectorOptions, DockerApiCollector};

@@ -1,0 +1,123 @@
+//! Many containers read side by side.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::{ContainerInspectResponse, ContainerStatsResponse};
+use bollard::query_parameters::StatsOptionsBuilder;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use shipslog_core::id::ContainerId;
+use shipslog_core::stats::{CollectError, Collector, Counters};
+
+use super::counters::counters;
+use crate::DockerEngine;
+use crate::engine::{Fault, Unreachable};
+
+/// How a [`DockerApiCollector`] reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorOptions {
+    timeout: Duration,
+    side_by_side: usize,
+}
+
+impl Default for CollectorOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            side_by_side: 64,
+        }
+    }
+}
+
+impl CollectorOptions {
+    /// How long one container may take, 5 seconds by default.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many containers are read at a time, 64 by default and at least 1. Each takes two connections.
+    #[must_use]
+    pub fn with_side_by_side(mut self, containers: usize) -> Self {
+        self.side_by_side = containers.max(1);
+        self
+    }
+}
+
+/// Reads counters through the engine's API: works with any engine that can be reached, wherever it is.
+///
+/// One container costs two requests, for its counters and for its state; the engine may take a second for the
+/// first.
+#[derive(Debug, Clone)]
+pub struct DockerApiCollector {
+    engine: DockerEngine,
+    options: CollectorOptions,
+}
+
+impl DockerApiCollector {
+    /// A collector for the containers of `engine`.
+    pub fn new(engine: DockerEngine, options: CollectorOptions) -> Self {
+        Self { engine, options }
+    }
+
+    async fn read(&self, id: &ContainerId) -> Result<Counters, CollectError> {
+        let (stats, state) = tokio::join!(self.stats(id), self.inspect(id));
+        // The state first: of a container that does not run, the counters mean nothing.
+        let state = state.map_err(refusal)?;
+        counters(&stats.map_err(refusal)?.ok_or(CollectError::NotRunning)?, &state)
+    }
+
+    /// `None` when the container vanished just then.
+    async fn stats(&self, id: &ContainerId) -> Result<Option<ContainerStatsResponse>, Fault> {
+        let options = StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let once =
+            async |docker: bollard::Docker| docker.stats(id.as_str(), Some(options)).next().await.transpose();
+        self.engine.call(self.options.timeout, once).await
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Fault> {
+        self.engine
+            .call(self.options.timeout, async |docker| {
+                docker.inspect_container(id.as_str(), None).await
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Collector for DockerApiCollector {
+    fn kind(&self) -> &'static str {
+        "docker_api"
+    }
+
+    async fn collect(&self, ids: &[ContainerId]) -> Vec<Result<Counters, CollectError>> {
+        // Finished in any order: in a queue that keeps it, one that hangs would hold up those behind it.
+        let reading: Vec<_> = ids
+            .iter()
+            .enumerate()
+            .map(|(i, id)| self.read(id).map(move |counters| (i, counters)))
+            .collect();
+        let mut read: Vec<_> = stream::iter(reading)
+            .buffer_unordered(self.options.side_by_side)
+            .collect()
+            .await;
+        read.sort_by_key(|(i, _)| *i);
+        read.into_iter().map(|(_, counters)| counters).collect()
+    }
+}
+
+fn refusal(fault: Fault) -> CollectError {
+    match fault {
+        Fault::Unreachable(Unreachable::TimedOut) => CollectError::TimedOut,
+        Fault::Unreachable(Unreachable::Garbled) => CollectError::Unreadable,
+        Fault::Unreachable(_) => CollectError::Unavailable,
+        Fault::Answer {
+            status: 404 | 409, ..
+        } => CollectError::NotRunning,
+        Fault::Answer { .. } => CollectError::Unreadable,
+    }
+}

@@ -1,0 +1,205 @@
+//! One workload on a real engine, and a dispatcher in small: it keeps the order of calls that the real one
+//! promises.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shipslog_core::deploys::{
+    DispatchError, DispatchPlugin as _, FailureMarker, Job, Pin, RollbackCapable as _,
+};
+use shipslog_core::id::{DeployId, WorkloadId};
+use shipslog_core::time::Timestamp;
+use shipslog_core::workloads::Spec;
+use shipslog_docker::{DockerEngine, EngineOptions, ImagePlugin};
+use shipslog_test_support::{
+    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, http_get, unique,
+};
+
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) plugin: ImagePlugin,
+    pub(crate) name: String,
+    pub(crate) workload: WorkloadId,
+    pub(crate) port: u16,
+    pub(crate) current: Option<DeployId>,
+    _cleanup: Cleanup,
+}
+
+/// The real engine; `None`, after a word on stderr, where there is none.
+pub(crate) fn bench() -> Option<Bench> {
+    Some(Bench::new(shipslog_test_support::engine()?))
+}
+
+pub(crate) fn at(host: &str) -> DockerEngine {
+    DockerEngine::new(
+        EngineOptions::default()
+            .with_host(host)
+            .with_timeout(Duration::from_secs(10)),
+    )
+}
+
+pub(crate) fn new_deploy() -> DeployId {
+    DeployId::generate(Timestamp::now())
+}
+
+impl Bench {
+    fn new(engine: Engine) -> Self {
+        let name = unique("dk");
+        Self {
+            plugin: ImagePlugin::new(at(engine.host())),
+            workload: name.parse().expect("unique names are ids"),
+            port: free_port(),
+            current: None,
+            _cleanup: Cleanup::new(&engine).prefix(&name),
+            engine,
+            name,
+        }
+    }
+
+    /// The same workload through an engine at another address.
+    pub(crate) fn through(&self, host: &str) -> ImagePlugin {
+        ImagePlugin::new(at(host))
+    }
+
+    pub(crate) fn log_in(&mut self, folder: &Path) {
+        self.plugin = self.plugin.clone().with_docker_config(folder);
+    }
+
+    /// A spec with a published port, and quick in all that can be.
+    pub(crate) fn spec(&self, reference: &str) -> Spec {
+        self.spec_with(
+            reference,
+            &json!({"ports": [{"host": self.port, "container": 80, "host_ip": "127.0.0.1"}]}),
+        )
+    }
+
+    pub(crate) fn spec_with(&self, reference: &str, more: &Value) -> Spec {
+        let mut spec = json!({
+            "name": self.name, "source": {"kind": "image", "reference": reference},
+            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 20},
+        });
+        let more = more.as_object().expect("an object").clone();
+        spec.as_object_mut().expect("an object").extend(more);
+        let spec: Spec = serde_json::from_value(spec).expect("a spec");
+        spec.validate().expect("a valid spec");
+        spec
+    }
+
+    pub(crate) fn job(&self, spec: Spec) -> Job {
+        let mut job = Job::new(self.workload.clone(), new_deploy(), spec);
+        job.previous = self.current.clone();
+        job
+    }
+
+    /// Deploys, and puts back what ran before if that fails.
+    pub(crate) async fn deploy(&mut self, spec: Spec) -> Result<Pin, FailureMarker> {
+        let job = self.job(spec);
+        self.dispatch(&job).await
+    }
+
+    pub(crate) async fn dispatch(&mut self, job: &Job) -> Result<Pin, FailureMarker> {
+        let done = self.attempt(job, None).await;
+        self.conclude(job, done).await
+    }
+
+    /// Rolls back to `pin` with today's spec.
+    pub(crate) async fn roll_back(&mut self, spec: Spec, pin: &Pin) -> Result<Pin, FailureMarker> {
+        let job = self.job(spec);
+        self.plugin.preflight(pin).await.expect("the pin can be had");
+        let done = self.attempt(&job, Some(pin)).await;
+        self.conclude(&job, done).await
+    }
+
+    async fn attempt(&self, job: &Job, pin: Option<&Pin>) -> Result<Pin, DispatchError> {
+        let pin = match pin {
+            Some(pin) => self.plugin.obtain(job, pin).await.map(|()| pin.clone())?,
+            None => self.plugin.resolve(job).await?,
+        };
+        self.plugin.run(job, &pin).await?;
+        let running = self.plugin.running(&job.workload).await?;
+        assert!(!running.is_empty(), "nothing runs after a deploy that succeeded");
+        for part in running {
+            assert_eq!((&part.deploy, &part.content), (&job.deploy, &pin.content));
+        }
+        Ok(pin)
+    }
+
+    async fn conclude(&mut self, job: &Job, done: Result<Pin, DispatchError>) -> Result<Pin, FailureMarker> {
+        if done.is_ok() {
+            self.current = Some(job.deploy.clone());
+        }
+        self.plugin
+            .settle(&self.workload, self.current.as_ref())
+            .await
+            .expect("it can be put in order");
+        done.map_err(|error| error.marker())
+    }
+
+    /// Builds a page server under this bench's name, on the engine alone.
+    pub(crate) fn web(&self, version: &str) -> Image {
+        self.build(&ImageSpec::web(version).health(Health::Always), version)
+    }
+
+    pub(crate) fn build(&self, image: &ImageSpec, tag: &str) -> Image {
+        image.build(&self.engine, &format!("{}:{tag}", self.name))
+    }
+
+    /// `<name>:<tag>` as the shared registry is to know it.
+    pub(crate) fn pushed_as(&self, tag: &str) -> String {
+        format!("{}:{tag}", self.name)
+    }
+
+    /// Deploys a healthy v1 that exists on the engine alone.
+    pub(crate) async fn deploy_v1(&mut self) -> Pin {
+        let image = self.web("v1");
+        let spec = self.spec(image.tag());
+        self.deploy(spec).await.expect("v1 can be deployed")
+    }
+
+    /// What the published port serves.
+    #[track_caller]
+    pub(crate) fn page(&self) -> String {
+        http_get(&format!("127.0.0.1:{}", self.port), "/")
+            .1
+            .trim()
+            .to_owned()
+    }
+
+    /// Names of the workload's containers, those that run only or all of them, sorted.
+    pub(crate) fn containers(&self, all: bool) -> Vec<String> {
+        let filter = format!("label=shipslog.workload={}", self.workload);
+        let mut arguments = vec!["ps", "--filter", &filter, "--format", "{{.Names}}"];
+        arguments.extend(all.then_some("--all"));
+        let mut names: Vec<String> = self
+            .engine
+            .docker(&arguments)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// One field of what the engine says of a container.
+    pub(crate) fn inspect(&self, container: &str, format: &str) -> String {
+        self.engine.docker(&["inspect", "--format", format, container])
+    }
+
+    /// When the one container of the workload that runs was started. The same value later means that it was
+    /// not touched.
+    #[track_caller]
+    pub(crate) fn started_at(&self) -> String {
+        let [only] = &self.containers(false)[..] else {
+            panic!("one container should run")
+        };
+        self.inspect(only, "{{.State.StartedAt}}")
+    }
+}
+
+/// The registry of this test run, where the bench is logged in afterwards.
+pub(crate) fn registry_for(bench: &mut Bench) -> Registry {
+    let registry = Registry::shared();
+    bench.log_in(registry.docker_config());
+    registry
+}

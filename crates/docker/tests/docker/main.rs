@@ -1,0 +1,18 @@
+//! The adapters against a real engine and a real registry, and against an engine of make-believe for what a
+//! real one does too seldom.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod bench;
+mod engine;
+mod failures;
+mod fake_engine;
+mod images;
+mod loss;
+mod rollback;
+mod settle;
+mod stats;
+mod swap;
