@@ -1,0 +1,134 @@
+//! The REST API of shipslog, as an [`axum::Router`] that a host mounts wherever it likes.
+//!
+//! [`Api`] takes the parts that a host put together, [`router`] makes routes of them. It binds no port, and
+//! sees no database and no engine other than through the traits of `shipslog-core`.
+//!
+//! | A request passes | which answers |
+//! | --- | --- |
+//! | [`HostPolicy`] | 421 to a foreign `Host` on a loopback listener |
+//! | the guard of its route | 401 and 403 by [`Authenticator`] and [`Role`], 405, 400 for unknown parameters, 503 after 30 seconds |
+//! | its handler | 400, 413, 415 and 422 for bodies, 404 and 409 by the domain |
+//!
+//! Everything that is not a success is `application/problem+json` (RFC 9457), in words of this project. The
+//! description at `/api/openapi.json` is generated from the handlers; the guards read their rules from it, so
+//! that what is published is what is enforced.
+
+mod auth;
+mod deploys;
+mod docs;
+mod error;
+mod extract;
+mod guard;
+mod host;
+mod openapi;
+mod schema;
+mod sign_in;
+mod state;
+mod stats;
+mod system;
+mod workloads;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+pub use crate::auth::{Authenticator, Identity, InvalidTokenHash, Role, StaticTokens, TokenHash};
+pub use crate::host::HostPolicy;
+pub use crate::state::Api;
+
+use crate::error::Problem;
+use crate::guard::Guard;
+use crate::openapi::Description;
+
+/// The routes of a domain: handlers with their descriptions, one entry a path.
+type Routes = Vec<UtoipaMethodRouter<Arc<Api>>>;
+
+fn routes() -> Routes {
+    let domains = [
+        system::router(),
+        workloads::router(),
+        deploys::router(),
+        stats::router(),
+    ];
+    domains
+        .into_iter()
+        .flatten()
+        .chain(sign_in::router())
+        .chain(openapi::router())
+        .collect()
+}
+
+/// The routes of the API, to be served as they are or mounted under a path with [`Router::nest`].
+///
+/// They need a tokio runtime with time enabled. The root path, `/` or the path of the mount, signs browsers in.
+pub fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    let mut described = OpenApiRouter::with_openapi(openapi::base());
+    for (schemas, paths, methods) in routes() {
+        let guard = Arc::new(Guard::new(&api, &paths));
+        let guarded = methods.layer(from_fn_with_state(guard, guard::guard));
+        described = described.routes((schemas, paths, guarded));
+    }
+    let (router, description) = described.split_for_parts();
+    let trace = TraceLayer::new_for_http().make_span_with(span);
+    router
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
+        .layer(Extension(Arc::new(Description::new(description))))
+        .layer(from_fn_with_state(Arc::clone(&api), check_host))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(trace)
+        .layer(map_response(harden))
+        .with_state(api)
+}
+
+async fn check_host(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match api.hosts.check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The panic's own text is for the panic hook; it may hold anything.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    Problem::internal().into_response()
+}
+
+/// Names a request by its route: a path may hold anything, and a query may hold a token.
+fn span(request: &axum::http::Request<axum::body::Body>) -> tracing::Span {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("-", MatchedPath::as_str);
+    tracing::info_span!("request", method = %request.method(), route)
+}
+
+/// Headers that keep browsers from guessing, keeping, framing or passing on what is answered.
+async fn harden(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let closed = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(closed);
+    response
+}

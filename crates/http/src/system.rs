@@ -1,0 +1,145 @@
+//! The server itself: is it there, is it ready, what is it made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use shipslog_core::workloads::EngineInfo;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::Routes;
+use crate::error::{Problem, ProblemBody};
+use crate::state::Api;
+
+/// How long the store and the engine may take to say that they are there.
+const PROBE_TIME: Duration = Duration::from_secs(2);
+
+pub(crate) fn router() -> Routes {
+    vec![routes!(healthz), routes!(readyz), routes!(system)]
+}
+
+/// That the server is well.
+#[derive(Debug, Serialize, ToSchema)]
+struct Status {
+    /// `ok`.
+    #[schema(value_type = String)]
+    status: &'static str,
+}
+
+const OK: Json<Status> = Json(Status { status: "ok" });
+
+/// Whether the process serves.
+#[utoipa::path(get, path = "/healthz", tag = "system", security(()), responses((status = 200, body = Status)))]
+async fn healthz() -> Json<Status> {
+    OK
+}
+
+/// Whether the store answers. A container engine that is away does not matter here.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "system",
+    security(()),
+    responses(
+        (status = 200, body = Status),
+        (status = 503, description = "The store does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Status>, Problem> {
+    let ping = tokio::time::timeout(PROBE_TIME, api.store.ping()).await;
+    let down = || Problem::unavailable("The store does not answer.");
+    ping.ok().and_then(Result::ok).map(|()| OK).ok_or_else(down)
+}
+
+/// What the server is made of.
+#[derive(Debug, Serialize, ToSchema)]
+struct System {
+    /// The version of shipslog.
+    #[schema(value_type = String)]
+    version: &'static str,
+    /// Where the ledger and the samples are kept.
+    store: StoreStatus,
+    /// What runs the containers.
+    engine: EngineStatus,
+    /// What reads the containers' counters.
+    collector: CollectorStatus,
+    /// Seconds between two stored samples.
+    tick_interval_s: u64,
+    /// Seconds for which samples are kept: the longest window.
+    retention_s: i64,
+}
+
+/// Where the ledger and the samples are kept.
+#[derive(Debug, Serialize, ToSchema)]
+struct StoreStatus {
+    /// Such as `sqlite`.
+    #[schema(value_type = String)]
+    kind: &'static str,
+    /// The version of its schema.
+    schema_version: u32,
+}
+
+/// What runs the containers.
+#[derive(Debug, Serialize, ToSchema)]
+struct EngineStatus {
+    /// Whether it answers.
+    available: bool,
+    /// Its version, when it answers.
+    version: Option<String>,
+    /// What is missing, when it does not.
+    reason: Option<String>,
+}
+
+/// What reads the containers' counters.
+#[derive(Debug, Serialize, ToSchema)]
+struct CollectorStatus {
+    /// Such as `docker_api`.
+    #[schema(value_type = String)]
+    kind: &'static str,
+}
+
+/// Version, store, engine, collector and sampling.
+#[utoipa::path(
+    get,
+    path = "/api/system",
+    tag = "system",
+    security(("token" = ["viewer"])),
+    responses((status = 200, body = System))
+)]
+async fn system(State(api): State<Arc<Api>>) -> Json<System> {
+    let store = api.store.info();
+    Json(System {
+        version: env!("CARGO_PKG_VERSION"),
+        store: StoreStatus {
+            kind: store.kind,
+            schema_version: store.schema_version,
+        },
+        engine: engine(&api).await,
+        collector: CollectorStatus { kind: api.collector },
+        tick_interval_s: api.tick.as_secs(),
+        retention_s: api.retention.seconds(),
+    })
+}
+
+async fn engine(api: &Api) -> EngineStatus {
+    match tokio::time::timeout(PROBE_TIME, api.inventory.engine()).await {
+        Ok(Ok(EngineInfo { version })) => EngineStatus {
+            available: true,
+            version: Some(version),
+            reason: None,
+        },
+        Ok(Err(away)) => EngineStatus {
+            available: false,
+            version: None,
+            reason: Some(away.reason),
+        },
+        Err(_) => EngineStatus {
+            available: false,
+            version: None,
+            reason: Some("no answer in time".to_owned()),
+        },
+    }
+}

@@ -1,0 +1,17 @@
+//! The API as its clients see it: every test sends requests to the router and reads its answers.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
+
+mod access;
+mod bad_input;
+mod dead_store;
+mod deploys;
+mod description;
+mod nested;
+mod plugin;
+mod rig;
+mod secrets;
+mod stats;
+mod system;
+mod wire;
+mod workloads;
