@@ -1,0 +1,251 @@
+//! A whole shipslog in one value: SQLite, Docker and the REST API wired together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions};
+use shipslog_core::stats::{Collector, Recorder, RecorderOptions};
+use shipslog_core::store::{Store, StoreError};
+use shipslog_core::time::{Clock, Window};
+use shipslog_core::workloads::{Catalog, Inventory};
+use shipslog_docker::{CollectorOptions, DockerApiCollector, DockerEngine, EngineOptions, ImagePlugin};
+use shipslog_http::{Api, Authenticator, HostPolicy};
+use shipslog_store::{OpenError, SqliteStore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{HostSecrets, SystemClock};
+
+/// Pause between two questions to the engine whether it is there.
+const WATCH_EVERY: Duration = Duration::from_secs(3);
+
+/// Settings of a [`Shipslog`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Directory of the database; made if it is not there.
+    pub data: PathBuf,
+    /// The engine's address, `unix:///…` or `tcp://…`. `None` means `DOCKER_HOST`, then the usual sockets.
+    pub docker: Option<String>,
+    /// Time between two stored samples, at least a second.
+    pub tick: Duration,
+    /// How long samples are kept, and the longest window that is answered.
+    pub retention: Window,
+    /// Ledger rows kept for each workload.
+    pub keep_deploys: usize,
+    /// Source kinds besides `image`.
+    pub plugins: Vec<Arc<dyn DispatchPlugin>>,
+}
+
+impl Options {
+    /// Data in `data`, everything else as the example server has it: the usual sockets, a sample every 10 s kept for 7 days,
+    /// 50 rows a workload.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            docker: None,
+            tick: Duration::from_secs(10),
+            retention: RecorderOptions::default().retention,
+            keep_deploys: DispatcherOptions::default().keep_deploys,
+            plugins: Vec::new(),
+        }
+    }
+}
+
+/// Why a [`Shipslog`] could not be started. `Display` is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The ledger could not be read after it was opened.
+    #[error("the ledger cannot be read")]
+    Ledger(#[from] StoreError),
+}
+
+/// A shipslog at work: it records samples, follows the engine, and takes dispatches.
+///
+/// ```no_run
+/// # async fn example(tokens: std::sync::Arc<dyn shipslog::http::Authenticator>) -> Result<(), Box<dyn std::error::Error>> {
+/// use shipslog::{Options, Shipslog, http::HostPolicy};
+///
+/// let log = Shipslog::start(Options::new("./data")).await?;
+/// let app = axum::Router::new().nest("/ops", log.router(tokens, HostPolicy::Any));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// axum::serve(listener, app).await?;
+/// log.shutdown(std::time::Duration::from_secs(30)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Shipslog {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    engine: DockerEngine,
+    collector: Arc<dyn Collector>,
+    dispatcher: Dispatcher,
+    catalog: Catalog,
+    options: Options,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Shipslog {
+    /// Opens the database, closes what an earlier process left open, and begins to sample. The engine may be away: it is taken
+    /// up when it comes.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let engine = DockerEngine::new(engine_options(&options));
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(options.data.join("shipslog.db"))?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let dispatcher = dispatcher(&store, &clock, &engine, &options);
+        let inventory: Arc<dyn Inventory> = Arc::new(engine.clone());
+        let catalog = Catalog::new(
+            Arc::clone(&store),
+            inventory,
+            dispatcher.clone(),
+            Arc::clone(&clock),
+        );
+        let collector: Arc<dyn Collector> = Arc::new(DockerApiCollector::new(
+            engine.clone(),
+            CollectorOptions::default(),
+        ));
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let log = Self {
+            store,
+            clock,
+            engine,
+            collector,
+            dispatcher,
+            catalog,
+            options,
+            tasks,
+            stop,
+        };
+        log.dispatcher.recover().await?;
+        log.begin();
+        Ok(log)
+    }
+
+    fn begin(&self) {
+        let options = RecorderOptions {
+            tick: self.options.tick,
+            retention: self.options.retention,
+        };
+        let recorder = Recorder::new(
+            Arc::new(self.engine.clone()),
+            Arc::clone(&self.collector),
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            options,
+        );
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { recorder.run(stop).await });
+        self.tasks.spawn(watch(
+            self.engine.clone(),
+            self.dispatcher.clone(),
+            self.stop.clone(),
+        ));
+    }
+
+    /// The REST API, to be served or nested by the host. May be called several times.
+    pub fn router(&self, authenticator: Arc<dyn Authenticator>, hosts: HostPolicy) -> axum::Router {
+        shipslog_http::router(Api {
+            store: Arc::clone(&self.store),
+            dispatcher: self.dispatcher.clone(),
+            catalog: self.catalog.clone(),
+            inventory: Arc::new(self.engine.clone()),
+            collector: self.collector.kind(),
+            tick: self.options.tick,
+            retention: self.options.retention,
+            clock: Arc::clone(&self.clock),
+            authenticator,
+            hosts,
+        })
+    }
+
+    /// The choke point, for a host that deploys by itself.
+    pub fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    /// Workloads, for a host that manages them by itself.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Ends sampling, and lets dispatches finish for as long as `bound`; see [`Dispatcher::shutdown`].
+    pub async fn shutdown(&self, bound: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::join!(self.dispatcher.shutdown(bound), self.tasks.wait());
+    }
+}
+
+fn engine_options(options: &Options) -> EngineOptions {
+    match &options.docker {
+        Some(host) => EngineOptions::default().with_host(host),
+        None => EngineOptions::default(),
+    }
+}
+
+fn dispatcher(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    engine: &DockerEngine,
+    options: &Options,
+) -> Dispatcher {
+    let settings = DispatcherOptions {
+        keep_deploys: options.keep_deploys,
+        ..DispatcherOptions::default()
+    };
+    let dispatcher = Dispatcher::new(
+        Arc::clone(store),
+        Arc::new(HostSecrets),
+        Arc::clone(clock),
+        settings,
+    )
+    .with_plugin(Arc::new(ImagePlugin::new(engine.clone())));
+    options
+        .plugins
+        .iter()
+        .cloned()
+        .fold(dispatcher, Dispatcher::with_plugin)
+}
+
+/// Tells the log when the engine comes and goes, and has the dispatcher put things in order when it came.
+async fn watch(engine: DockerEngine, dispatcher: Dispatcher, stop: CancellationToken) {
+    let mut known: Option<Result<String, String>> = None;
+    loop {
+        let answer = engine
+            .engine()
+            .await
+            .map(|info| info.version)
+            .map_err(|away| away.reason);
+        if known.as_ref() != Some(&answer) {
+            tell(&answer);
+            if answer.is_ok() {
+                dispatcher.reconcile().await;
+            }
+            known = Some(answer);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+        }
+    }
+}
+
+fn tell(answer: &Result<String, String>) {
+    match answer {
+        Ok(version) => tracing::info!(version, "the container engine is there"),
+        Err(reason) => tracing::warn!(
+            reason,
+            "the container engine is missing; history is served, deploys will fail"
+        ),
+    }
+}
