@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Runs the tests with a real container engine and a real registry.
+#
+#   tests/env/run-tests.sh                      every test of the workspace
+#   tests/env/run-tests.sh ARGS...              cargo test ARGS...
+#   tests/env/run-tests.sh --shell [CMD...]     any command, or a shell, in the tests' environment
+#
+# It installs what is missing, starts an engine only if there is none, starts a registry of its own,
+# and leaves nothing of all that running. What it gives to the tests is at the end of this file;
+# tests/support says what they do with it.
+set -euo pipefail
+
+env_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$env_folder/../.."
+PATH=$PATH:/usr/sbin:/sbin # where dockerd is, for those who are not root
+
+# shellcheck source=tests/env/common.sh
+source "$env_folder/common.sh"
+# shellcheck source=tests/env/packages.sh
+source "$env_folder/packages.sh"
+# shellcheck source=tests/env/engine.sh
+source "$env_folder/engine.sh"
+# shellcheck source=tests/env/registry.sh
+source "$env_folder/registry.sh"
+# shellcheck source=tests/env/teardown.sh
+source "$env_folder/teardown.sh"
+
+if [[ ${1-} == --shell ]]; then
+    shift
+    command=("${@:-${SHELL:-bash}}")
+else
+    (($# > 0)) || set -- --workspace --all-features --no-fail-fast
+    command=(cargo test "$@")
+    exec </dev/null # nobody is asked anything
+fi
+
+run=$(random_hex 4)
+work=$(mktemp -d "${TMPDIR:-/tmp}/shipslog-test.XXXXXX")
+trap teardown EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+install_missing
+ensure_engine
+start_registry
+mkdir "$work/tmp"
+
+# In the background, because a signal must not have to wait for the tests to end.
+env --unset=DOCKER_HOST --unset=DOCKER_CONTEXT \
+    SHIPSLOG_TEST_RUN="$run" \
+    SHIPSLOG_TEST_ENGINE="$engine_host" \
+    SHIPSLOG_TEST_REGISTRY="$registry_host" \
+    SHIPSLOG_TEST_REGISTRY_USER="$registry_user" \
+    SHIPSLOG_TEST_REGISTRY_PASSWORD="$registry_password" \
+    DOCKER_CONFIG="$work/docker" \
+    TMPDIR="$work/tmp" \
+    "${command[@]}" <&0 &
+wait "$!"
