@@ -489,7 +489,7 @@ async fn main() -> Result<()> {
         let rows = ["a", "b"].into_iter().flat_map(str::parse).map(row).collect();
         store.record_tick(&Tick { ts, rows }).await?;
     }
-    for point in aggregate(&store.samples(&web.id, 0, 60).await?) {
+    for point in aggregate(&store.samples(&web.id, 0, 60).await?).points() {
         println!(
             "{}: {} containers, {:?} % of a core",
             point.ts, point.containers, point.cpu_percent

@@ -60,7 +60,7 @@ fn model(samples: &Pushed) -> Vec<Point> {
 
 fn check(samples: &Pushed) {
     let columns = columns(samples);
-    assert_eq!(aggregate(&columns), model(samples));
+    assert_eq!(aggregate(&columns).points(), model(samples));
     let mut kept: Pushed = columns.samples().collect();
     kept.sort_by_key(|(ts, container, _)| (*ts, *container));
     let mut pushed = samples.clone();
@@ -209,7 +209,8 @@ fn unknown_and_known_is_known_and_all_unknown_is_unknown() {
         (10, 1, known),
         (10, 2, Sample::default()),
         (20, 2, Sample::default()),
-    ]));
+    ]))
+    .points();
     assert_eq!(
         (
             points[0].cpu_percent,
@@ -248,6 +249,7 @@ fn what_no_engine_measured_is_left_out() {
     builder.push(40, 2, &cpu(99.0));
     let columns = builder.finish();
     let seen: Vec<_> = aggregate(&columns)
+        .points()
         .iter()
         .map(|point| point.cpu_percent)
         .collect();
@@ -261,7 +263,7 @@ fn what_no_engine_measured_is_left_out() {
 
 #[test]
 fn no_samples_are_no_points() {
-    assert_eq!(aggregate(&Columns::default()), []);
+    assert_eq!(aggregate(&Columns::default()).points(), []);
     assert!(Columns::default().is_empty());
 }
 
@@ -274,7 +276,8 @@ fn json_shows_unknown_as_null_and_every_field() {
             memory_usage: Some(u64::MAX),
             ..Sample::default()
         },
-    )]));
+    )]))
+    .points();
     let json = serde_json::to_string(&point).unwrap();
     let expected = concat!(
         r#"[{"ts":10,"cpu_percent":null,"memory_usage":18446744073709551615,"memory_limit":null,"#,

@@ -111,7 +111,7 @@ async fn what_is_recorded_is_what_history_shows() {
             .collect::<Vec<_>>(),
         ["shop"]
     );
-    let points = aggregate(&store.samples(&workloads[0].id, START, START + 100).await.unwrap());
+    let points = aggregate(&store.samples(&workloads[0].id, START, START + 100).await.unwrap()).points();
     assert_eq!(
         points.iter().map(|point| point.ts - START).collect::<Vec<_>>(),
         [0, 10, 20]

@@ -65,7 +65,7 @@ async fn history(
     let window = params.window("window", api.retention, HISTORY)?;
     let step = step(&params)?;
     let columns = samples(&api, &workload, window).await?;
-    encode(move || step.take(aggregate(&columns), window)).await
+    encode(move || step.take(aggregate(&columns).points(), window)).await
 }
 
 /// What a workload used up: core seconds and byte seconds, in all and in buckets of 5 minutes.
@@ -88,7 +88,7 @@ async fn workload_usage(
     api.store.workload(&workload).await?;
     let window = params.window("window", api.retention, USAGE)?;
     let columns = samples(&api, &workload, window).await?;
-    encode(move || usage(&aggregate(&columns))).await
+    encode(move || usage(&aggregate(&columns).points())).await
 }
 
 /// The samples of a window that ends with the present second.

@@ -25,7 +25,7 @@
 //! };
 //! store.record_tick(&Tick { ts: 1_790_000_000, rows: vec![row] }).await?;
 //!
-//! let points = aggregate(&store.samples(&web.id, 1_790_000_000, 1_790_000_060).await?);
+//! let points = aggregate(&store.samples(&web.id, 1_790_000_000, 1_790_000_060).await?).points();
 //! assert_eq!(points[0].cpu_percent, Some(12.5));
 //! # Ok(())
 //! # }

@@ -15,7 +15,7 @@ mod steps;
 mod store;
 mod usage;
 
-pub use aggregate::{Point, aggregate};
+pub use aggregate::{Point, Totals, aggregate};
 pub use collector::{CollectError, Collector};
 pub use columns::{Columns, ColumnsBuilder};
 pub use rates::rates;

@@ -50,7 +50,7 @@ pub struct UsageBucket {
 /// for ts in [600, 610, 620] {
 ///     builder.push(ts, 1, &Sample { cpu_percent: Some(50.0), ..Sample::default() });
 /// }
-/// assert_eq!(usage(&aggregate(&builder.finish())).cpu_core_seconds, 10.0);
+/// assert_eq!(usage(&aggregate(&builder.finish()).points()).cpu_core_seconds, 10.0);
 /// ```
 pub fn usage(points: &[Point]) -> Usage {
     let mut buckets: Vec<UsageBucket> = Vec::new();

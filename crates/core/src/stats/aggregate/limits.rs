@@ -6,15 +6,23 @@ use std::ops::Range;
 
 use crate::stats::columns::{Run, Series};
 
-/// The highest limit of all runs that cover a place, where 0 = unlimited is the highest of all; `None` if none is known.
-pub(super) fn highest(series: &[Series], len: usize) -> Vec<Option<u64>> {
-    let mut limits = vec![None; len];
+/// A part of the axis, and the highest limit of all that stand there.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) places: Range<usize>,
+    pub(super) bytes: u64,
+}
+
+/// The highest limit of all runs that cover a place, where 0 = unlimited is the highest of all. In no particular order;
+/// no part is where none is known.
+pub(super) fn highest(series: &[Series], len: usize) -> Vec<Limit> {
+    let mut limits = Vec::new();
     let mut open = BTreeMap::from([(0, len)]);
     for runs in highest_first(series) {
         for run in runs {
             let places = run.places.start as usize..run.places.end as usize;
             while let Some(part) = take(&mut open, &places) {
-                limits[part].fill(run.limit);
+                limits.extend(run.limit.map(|bytes| Limit { places: part, bytes }));
             }
         }
         if open.is_empty() {

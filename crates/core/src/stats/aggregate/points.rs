@@ -1,13 +1,12 @@
-//! From columns to points, a block of the axis at a time.
+//! From sums in columns to points, a chunk of the axis at a time.
 
 use std::ops::Range;
 
-use super::Point;
-use super::limits::highest;
-use super::sums::{BLOCK, Sums, pieces};
-use super::tally::Tally;
-use crate::stats::Columns;
-use crate::stats::columns::{Measure, Series};
+use super::limits::Limit;
+use super::sums::{BLOCK, Sums};
+use super::tally::{Reader, Tally};
+use super::{Point, Totals};
+use crate::stats::columns::Measure;
 
 /// Points that are made at a time: few enough for what goes into them to stay where it is fastest to reach.
 const CHUNK: usize = 64;
@@ -15,10 +14,10 @@ const CHUNK: usize = 64;
 /// Makes the points of a window.
 #[derive(Debug)]
 pub(super) struct Points<'a> {
-    columns: &'a Columns,
-    limits: Vec<Option<u64>>,
-    present: Tally,
-    unknown: [Tally; 6],
+    totals: &'a Totals<'a>,
+    limits: std::slice::Iter<'a, Limit>,
+    present: Reader<'a>,
+    unknown: [Reader<'a>; 6],
     chunk: Chunk,
 }
 
@@ -32,52 +31,46 @@ struct Chunk {
 }
 
 impl<'a> Points<'a> {
-    pub(super) fn new(columns: &'a Columns) -> Self {
-        let series = columns.series();
-        let runs = series.iter().flat_map(Series::runs).map(|run| run.places.clone());
-        let unknown = |measure| {
-            let ranges = |series: &'a Series| series.column(measure).unknown().iter().cloned();
-            Tally::new(series.iter().flat_map(ranges))
-        };
+    pub(super) fn new(totals: &'a Totals<'a>) -> Self {
         Self {
-            columns,
-            limits: highest(series, columns.timestamps().len()),
-            present: Tally::new(runs),
-            unknown: Measure::ALL.map(unknown),
+            totals,
+            limits: totals.limits.iter(),
+            present: totals.present.reader(),
+            unknown: totals.unknown.each_ref().map(Tally::reader),
             chunk: Chunk::new(),
         }
     }
 
     pub(super) fn all(mut self) -> Vec<Point> {
-        let len = self.columns.timestamps().len();
+        let len = self.totals.len();
         let mut points = Vec::with_capacity(len);
-        for start in (0..len).step_by(BLOCK) {
-            self.push_block(start..len.min(start + BLOCK), &mut points);
+        for start in (0..len).step_by(CHUNK) {
+            self.push_chunk(start..len.min(start + CHUNK), &mut points);
         }
+        self.set_limits(&mut points);
         points
-    }
-
-    fn push_block(&mut self, block: Range<usize>, points: &mut Vec<Point>) {
-        let pieces = pieces(self.columns.series(), &block);
-        let sums = Measure::ALL.map(|measure| Sums::new(measure, &pieces, block.len()));
-        for start in block.clone().step_by(CHUNK) {
-            let places = start..block.end.min(start + CHUNK);
-            self.present.next(places.clone(), &mut self.chunk.containers);
-            self.chunk.add_up(&sums, start - block.start);
-            self.push_chunk(places, points);
-        }
     }
 
     /// Most places know everything, so points are made as if all did, and what is not known is taken out of them again.
     fn push_chunk(&mut self, places: Range<usize>, points: &mut Vec<Point>) {
         let first = points.len();
-        let axis = &self.columns.timestamps()[places.clone()];
-        let known = (0..CHUNK).zip(axis).zip(&self.limits[places.clone()]);
-        points.extend(known.map(|((i, ts), limit)| self.chunk.point(i, *ts, *limit)));
+        self.present.next(places.clone(), &mut self.chunk.containers);
+        let sums = &self.totals.blocks[places.start / BLOCK];
+        self.chunk.add_up(sums, places.start % BLOCK);
+        let axis = self.totals.axis[places.clone()].iter().enumerate();
+        points.extend(axis.map(|(i, ts)| self.chunk.point(i, *ts)));
         for measure in Measure::ALL {
             if self.unknown[measure as usize].next(places.clone(), &mut self.chunk.unknown) {
                 self.chunk.forget(measure, &mut points[first..]);
             }
+        }
+    }
+
+    fn set_limits(&mut self, points: &mut [Point]) {
+        for limit in self.limits.by_ref() {
+            points[limit.places.clone()]
+                .iter_mut()
+                .for_each(|point| point.memory_limit = Some(limit.bytes));
         }
     }
 }
@@ -101,13 +94,13 @@ impl Chunk {
         }
     }
 
-    fn point(&self, i: usize, ts: i64, memory_limit: Option<u64>) -> Point {
+    fn point(&self, i: usize, ts: i64) -> Point {
         let total = |measure: Measure| Some(self.totals[measure as usize][i]);
         Point {
             ts,
             cpu_percent: Some(self.cpu[i]),
             memory_usage: total(Measure::Memory),
-            memory_limit,
+            memory_limit: None,
             network_rx: total(Measure::NetworkRx),
             network_tx: total(Measure::NetworkTx),
             block_read: total(Measure::BlockRead),

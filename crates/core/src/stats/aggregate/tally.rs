@@ -7,6 +7,12 @@ use std::ops::Range;
 pub(super) struct Tally {
     /// By how much the count changes at each place, up to the end of the last range.
     steps: Vec<i32>,
+}
+
+/// Goes along the axis.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    steps: &'a [i32],
     level: i32,
 }
 
@@ -22,9 +28,18 @@ impl Tally {
             steps[range.start as usize] += 1;
             steps[range.end as usize] -= 1;
         }
-        Self { steps, level: 0 }
+        Self { steps }
     }
 
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader {
+            steps: &self.steps,
+            level: 0,
+        }
+    }
+}
+
+impl Reader<'_> {
     /// Writes the counts of the next places, and says whether any of them is covered.
     pub(super) fn next(&mut self, places: Range<usize>, counts: &mut [u32]) -> bool {
         let end = places.end.min(self.steps.len());

@@ -43,7 +43,7 @@ pub(super) fn one_winner<T: Debug>(
 
 /// What a window shows: all of a workload's history unless narrowed.
 pub(super) async fn points(store: &dyn Store, workload: &WorkloadId, from: i64, to: i64) -> Vec<Point> {
-    aggregate(&store.samples(workload, from, to).await.unwrap())
+    aggregate(&store.samples(workload, from, to).await.unwrap()).points()
 }
 
 /// The timestamps in all of a workload's history.
@@ -62,5 +62,5 @@ pub(super) fn expected(samples: &[(i64, u64, Sample)]) -> Vec<Point> {
     for (ts, container, sample) in samples {
         builder.push(*ts, *container, sample);
     }
-    aggregate(&builder.finish())
+    aggregate(&builder.finish()).points()
 }
