@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use shipslog_core::stats::{Columns, ColumnsBuilder, Point, Sample, aggregate};
+use shipslog_core::stats::{Block, BlockRun, BrokenBlock, Columns, ColumnsBuilder, Point, Sample, aggregate};
 
 type Pushed = Vec<(i64, u64, Sample)>;
 
@@ -58,6 +58,71 @@ fn model(samples: &Pushed) -> Vec<Point> {
     ticks.iter().map(|(ts, samples)| point(*ts, samples)).collect()
 }
 
+/// Takes spans apart and puts a part of each together, as a store does that keeps blocks.
+fn check_parts(samples: &Pushed) {
+    const SPAN: i64 = 7;
+    let (first, last) = (
+        samples.first().map_or(0, |s| s.0),
+        samples.last().map_or(0, |s| s.0),
+    );
+    let (from, to) = (first + 2, last - 1);
+    let mut builder = ColumnsBuilder::new();
+    for span in samples.chunk_by(|a, b| a.0.div_euclid(SPAN) == b.0.div_euclid(SPAN)) {
+        let columns = columns(&span.to_vec());
+        let axis = columns.timestamps();
+        let place = |ts| axis.partition_point(|at| *at < ts) as u32;
+        let again =
+            |block: Block| Block::new(block.container(), block.runs().to_vec(), block.columns().clone());
+        let blocks: Vec<Block> = columns.blocks().map(|block| again(block).unwrap()).collect();
+        builder.extend(axis, place(from)..place(to), &blocks);
+    }
+    let window: Pushed = samples
+        .iter()
+        .filter(|s| (from..to).contains(&s.0))
+        .copied()
+        .collect();
+    let put_together = builder.finish();
+    assert_eq!(aggregate(&put_together).points(), model(&window));
+    assert_eq!(put_together.len(), window.len());
+}
+
+#[test]
+fn a_timestamp_of_a_span_at_which_a_block_has_nothing_is_no_point() {
+    let sample = Sample {
+        memory_usage: Some(1),
+        ..Sample::default()
+    };
+    let host = columns(&vec![(10, 1, sample), (20, 2, sample), (30, 1, sample)]);
+    let one: Vec<Block> = host.blocks().filter(|block| block.container() == 1).collect();
+    let mut builder = ColumnsBuilder::new();
+    builder.extend(host.timestamps(), 0..3, &one);
+    builder.extend(&[30, 40], 0..2, &one);
+    assert_eq!(builder.finish().timestamps(), [10, 30]);
+}
+
+#[test]
+fn a_block_with_parts_that_do_not_fit_is_refused() {
+    let host = columns(&vec![(10, 1, Sample::default()), (20, 1, Sample::default())]);
+    let block = host.blocks().next().unwrap();
+    let short = vec![BlockRun {
+        places: 0..1,
+        limit: None,
+    }];
+    assert_eq!(Block::new(1, short, block.columns().clone()), Err(BrokenBlock));
+    let twice = vec![
+        BlockRun {
+            places: 0..1,
+            limit: None,
+        },
+        BlockRun {
+            places: 0..1,
+            limit: None,
+        },
+    ];
+    assert_eq!(Block::new(1, twice, block.columns().clone()), Err(BrokenBlock));
+    assert!(Block::new(1, block.runs().to_vec(), block.columns().clone()).is_ok());
+}
+
 fn check(samples: &Pushed) {
     let columns = columns(samples);
     assert_eq!(aggregate(&columns).points(), model(samples));
@@ -67,6 +132,7 @@ fn check(samples: &Pushed) {
     pushed.sort_by_key(|(ts, container, _)| (*ts, *container));
     assert_eq!(kept, pushed);
     assert_eq!(columns.len(), samples.len());
+    check_parts(samples);
     let containers: BTreeSet<u64> = samples.iter().map(|(_, container, _)| *container).collect();
     assert_eq!(columns.containers(), containers.len());
     assert_eq!(columns.is_empty(), samples.is_empty());

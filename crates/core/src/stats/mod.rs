@@ -17,7 +17,7 @@ mod usage;
 
 pub use aggregate::{Point, Totals, aggregate};
 pub use collector::{CollectError, Collector};
-pub use columns::{Columns, ColumnsBuilder};
+pub use columns::{Block, BlockColumn, BlockRun, BrokenBlock, Columns, ColumnsBuilder, Values};
 pub use rates::rates;
 pub use recorder::{Recorder, RecorderOptions, TickError};
 pub use sample::{Counters, CpuCounters, IoCounters, MemoryCounters, Sample};

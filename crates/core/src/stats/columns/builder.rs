@@ -19,7 +19,7 @@ use crate::stats::Sample;
 /// ```
 #[derive(Debug, Default)]
 pub struct ColumnsBuilder {
-    columns: Columns,
+    pub(super) columns: Columns,
     slots: HashMap<u64, usize>,
     expected: usize,
 }
@@ -56,7 +56,7 @@ impl ColumnsBuilder {
     }
 
     /// Where the container's series is. Ticks mostly repeat the order of the one before, which saves the look-up.
-    fn slot(&mut self, container: u64) -> usize {
+    pub(super) fn slot(&mut self, container: u64) -> usize {
         let series = &mut self.columns.series;
         for guess in [self.expected, 0] {
             if series

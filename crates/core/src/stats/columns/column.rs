@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Values;
+
 /// The values of one measure, one after another.
 ///
 /// The width follows the largest value seen: sums over long windows run at the speed of memory, and half the bytes are
@@ -13,14 +15,6 @@ pub(in crate::stats) struct Column {
     shift: u32,
     max: u32,
     unknown: Vec<Range<u32>>,
-}
-
-/// Values in units of the column, or as they are once they need 64 bits or are no whole units.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::stats) enum Values {
-    U16(Vec<u16>),
-    U32(Vec<u32>),
-    U64(Vec<u64>),
 }
 
 impl Column {
@@ -52,7 +46,7 @@ impl Column {
     /// Appends the value that stands at `place` on the axis, which is after all earlier ones.
     pub(super) fn push(&mut self, place: u32, value: Option<u64>) {
         if value.is_none() {
-            extend(&mut self.unknown, place);
+            self.forget(std::iter::once(place..place + 1));
         }
         let value = value.unwrap_or(0);
         while !self.try_push(value) {
@@ -69,26 +63,42 @@ impl Column {
         }
     }
 
+    /// Appends values of another column of the same measure, which has the same units.
+    pub(super) fn append(&mut self, given: &Values, range: Range<usize>) {
+        while self.values.width() < given.width() {
+            self.widen();
+        }
+        match (&mut self.values, given) {
+            (Values::U16(values), Values::U16(given)) => values.extend_from_slice(&given[range.clone()]),
+            (Values::U32(values), Values::U32(given)) => values.extend_from_slice(&given[range.clone()]),
+            (Values::U64(values), Values::U64(given)) => values.extend_from_slice(&given[range.clone()]),
+            (Values::U32(values), Values::U16(given)) => {
+                values.extend(given[range.clone()].iter().copied().map(u32::from))
+            }
+            (Values::U64(values), given) => values.extend(range.clone().map(|i| given.whole(i, self.shift))),
+            // Widened above.
+            (Values::U16(_), _) | (Values::U32(_), Values::U64(_)) => {}
+        }
+        self.max = self.max.max(given.max(range));
+    }
+
+    /// Marks places as not known. They are after all that are marked already.
+    pub(super) fn forget(&mut self, unknown: impl Iterator<Item = Range<u32>>) {
+        for range in unknown {
+            match self.unknown.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => self.unknown.push(range),
+            }
+        }
+    }
+
     /// The value at `index` of the column, which stands at `place` on the axis.
     pub(super) fn get(&self, index: usize, place: u32) -> Option<u64> {
         let next = self.unknown.partition_point(|range| range.end <= place);
         if self.unknown.get(next).is_some_and(|range| range.contains(&place)) {
             return None;
         }
-        Some(match &self.values {
-            Values::U16(values) => u64::from(values[index]) << self.shift,
-            Values::U32(values) => u64::from(values[index]) << self.shift,
-            Values::U64(values) => values[index],
-        })
-    }
-
-    /// Bytes that the values take.
-    pub(super) fn bytes(&self) -> usize {
-        match &self.values {
-            Values::U16(values) => size_of_val(values.as_slice()),
-            Values::U32(values) => size_of_val(values.as_slice()),
-            Values::U64(values) => size_of_val(values.as_slice()),
-        }
+        Some(self.values.whole(index, self.shift))
     }
 
     fn try_push(&mut self, value: u64) -> bool {
@@ -129,12 +139,4 @@ fn push_narrow<T: TryFrom<u32>>(values: &mut Vec<T>, max: &mut u32, units: Optio
     *max = units.max(*max);
     values.push(value);
     true
-}
-
-/// Adds a place that is after all ranges.
-fn extend(ranges: &mut Vec<Range<u32>>, place: u32) {
-    match ranges.last_mut() {
-        Some(last) if last.end == place => last.end += 1,
-        _ => ranges.push(place..place + 1),
-    }
 }

@@ -1,12 +1,15 @@
 //! Samples of a window as columns.
 
+mod block;
 mod builder;
 mod column;
 mod series;
+mod values;
 
+pub use block::{Block, BlockColumn, BlockRun, BrokenBlock};
 pub use builder::ColumnsBuilder;
-pub(super) use column::Values;
 pub(super) use series::{Measure, Run, Series, Stretch};
+pub use values::Values;
 
 use super::Sample;
 

@@ -54,10 +54,10 @@ fn thousandths(percent: f64) -> Option<u64> {
 /// The samples of one container.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::stats) struct Series {
-    container: u64,
-    runs: Vec<Run>,
+    pub(super) container: u64,
+    pub(super) runs: Vec<Run>,
     stretches: Vec<Stretch>,
-    columns: [Column; 6],
+    pub(super) columns: [Column; 6],
 }
 
 /// Samples at every place of a part of the axis, with one memory limit.
@@ -118,7 +118,7 @@ impl Series {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.columns.iter().map(Column::bytes).sum()
+        self.columns.iter().map(|column| column.values().bytes()).sum()
     }
 
     /// Appends a sample; one that is not after the last is left out.
@@ -126,40 +126,42 @@ impl Series {
         if self.runs.last().is_some_and(|run| run.places.end > place) {
             return;
         }
-        self.extend_runs(place, sample.memory_limit);
-        self.extend_stretches(place);
+        let places = place..place + 1;
+        self.extend_runs(&places, sample.memory_limit);
+        self.extend_stretches(&places);
         for measure in Measure::ALL {
             self.columns[measure as usize].push(place, measure.of(sample));
         }
     }
 
-    fn extend_runs(&mut self, place: u32, limit: Option<u64>) {
+    pub(super) fn extend_runs(&mut self, places: &Range<u32>, limit: Option<u64>) {
         match self.runs.last_mut() {
-            Some(run) if run.places.end == place && run.limit == limit => run.places.end += 1,
+            Some(run) if run.places.end == places.start && run.limit == limit => run.places.end = places.end,
             _ => self.runs.push(Run {
-                places: place..place + 1,
+                places: places.clone(),
                 limit,
             }),
         }
     }
 
-    fn extend_stretches(&mut self, place: u32) {
+    /// Makes room for values at `places`, which follow as they are: in the last stretch if that is near, else in a new one.
+    pub(super) fn extend_stretches(&mut self, places: &Range<u32>) {
         let Some(last) = self.stretches.last_mut() else {
             return self.stretches.push(Stretch {
-                places: place..place + 1,
+                places: places.clone(),
                 offset: 0,
             });
         };
-        let gap = place - last.places.end;
+        let gap = places.start - last.places.end;
         // At most a quarter of a column is fill, however the gaps lie.
         if gap > LONGEST_FILL.min(last.places.len() as u32 / 4) {
             let offset = last.offset + last.places.len();
             return self.stretches.push(Stretch {
-                places: place..place + 1,
+                places: places.clone(),
                 offset,
             });
         }
-        last.places.end = place + 1;
+        last.places.end = places.end;
         if gap > 0 {
             self.columns
                 .iter_mut()
@@ -189,7 +191,7 @@ impl Series {
         }
     }
 
-    fn index(&self, place: u32) -> usize {
+    pub(super) fn index(&self, place: u32) -> usize {
         let at = self
             .stretches
             .partition_point(|stretch| stretch.places.end <= place);
