@@ -309,23 +309,22 @@ impl StatsStore for Shelf {
         Ok(records)
     }
 
-    async fn prune_samples(&self, before: i64, limit: u32) -> Result<u32> {
+    async fn seal_samples(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool> {
         let mut content = self.content();
-        let mut deleted = 0;
-        while deleted < limit
-            && content
-                .samples
-                .first_key_value()
-                .is_some_and(|((ts, _), _)| *ts < before)
-        {
+        for _ in 0..limit.max(1) {
+            let oldest = content.samples.first_key_value();
+            if oldest.is_none_or(|((ts, _), _)| *ts >= before) {
+                content.forget_containers(|seen| seen.record.last_seen < before);
+                content.forget_deserted_workloads(before);
+                return Ok(false);
+            }
             content.samples.pop_first();
-            deleted += 1;
         }
-        if deleted < limit {
-            content.forget_containers(|seen| seen.record.last_seen < before);
-            content.forget_deserted_workloads(before);
-        }
-        Ok(deleted)
+        Ok(true)
     }
 }
 

@@ -50,7 +50,8 @@ async fn a_full_disk_refuses_writes_and_goes_on_reading_and_pruning() {
     assert_eq!(columns.len(), columns.timestamps().len() * 100);
     store.ping().await.unwrap();
 
-    assert_eq!(prune_all(&store, ts).await as usize, columns.len());
+    prune_all(&store, ts).await;
+    assert!(store.samples(&id, 0, ts).await.unwrap().is_empty());
     deploy(&store, &id).await;
     record(&store, ts, 100, &id).await;
     assert_eq!(store.samples(&id, 0, ts + 1).await.unwrap().len(), 100);

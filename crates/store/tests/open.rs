@@ -134,7 +134,7 @@ async fn half_a_database_is_damaged() {
 
 #[tokio::test]
 async fn a_damaged_page_of_the_ledger_or_at_the_root_of_samples_is_found() {
-    for table in ["deploys", "specs", "containers", "samples", "ticks"] {
+    for table in ["deploys", "specs", "containers", "recent", "blocks"] {
         let (_directory, path) = database().await;
         let root = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'");
         let root: u64 = Connection::open(&path)

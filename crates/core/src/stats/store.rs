@@ -62,8 +62,14 @@ pub trait StatsStore: Debug + Send + Sync + 'static {
     /// is the same, first seen.
     async fn seen_containers(&self, workload: &WorkloadId) -> Result<Vec<ContainerRecord>, StoreError>;
 
-    /// Deletes at most `limit` of the oldest samples with `ts < before`, and returns how many went: a caller goes on until it is less than
-    /// `limit`. The last call also forgets containers last seen before that, and observed workloads, created before that, without any container left.
-    /// Gives freed space back to the file system, bit by bit.
-    async fn prune_samples(&self, before: i64, limit: u32) -> Result<u32, StoreError>;
+    /// Brings a piece of what is no longer new into the form in which it is kept, and says whether there may be more to do: a
+    /// caller goes on until `false`. Readers notice nothing, and a sample is never lost or doubled, wherever it breaks off. A
+    /// store with one form alone always answers `false`.
+    async fn seal_samples(&self) -> Result<bool, StoreError>;
+
+    /// Deletes the oldest samples with `ts < before`, about `limit` of them and never a part of a tick, and says whether there may
+    /// be more to delete: a caller goes on until `false`. A store that keeps samples in blocks may keep those of a block until all
+    /// of it is old. The last call also forgets containers last seen before that, and observed workloads, created before that,
+    /// without any container left. Gives freed space back to the file system, bit by bit.
+    async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool, StoreError>;
 }

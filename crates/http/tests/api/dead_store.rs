@@ -104,7 +104,10 @@ impl StatsStore for Gone {
     async fn seen_containers(&self, _: &WorkloadId) -> Result<Vec<ContainerRecord>, StoreError> {
         self.fail()
     }
-    async fn prune_samples(&self, _: i64, _: u32) -> Result<u32, StoreError> {
+    async fn seal_samples(&self) -> Result<bool, StoreError> {
+        self.fail()
+    }
+    async fn prune_samples(&self, _: i64, _: u32) -> Result<bool, StoreError> {
         self.fail()
     }
 }

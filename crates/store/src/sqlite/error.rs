@@ -1,6 +1,7 @@
 //! From what SQLite reports to what a caller can decide on.
 
 use rusqlite::ErrorCode;
+use rusqlite::types::FromSqlError;
 use shipslog_core::store::StoreError;
 
 /// What ended a piece of work inside the store, before the name of its operation is added.
@@ -21,6 +22,12 @@ impl From<StoreError> for Failure {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl From<FromSqlError> for Failure {
+    fn from(_: FromSqlError) -> Self {
+        Self::invalid("stored value")
     }
 }
 

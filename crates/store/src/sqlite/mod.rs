@@ -59,6 +59,8 @@ struct Writers {
     samples: Connection,
     /// The containers of the newest tick. `None` until they are needed, and after any change that they did not follow.
     present: Option<Present>,
+    /// Counts the changes to what is older than the newest tick.
+    rewrites: u64,
     /// `None` in memory.
     reserve: Option<Reserve>,
     /// Keeps other processes out, until the last connection that writes is closed. `None` in memory.

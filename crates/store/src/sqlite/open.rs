@@ -143,6 +143,7 @@ fn assemble(
         ledger,
         samples,
         present: None,
+        rewrites: 0,
         reserve: kept.reserve,
         _lock: kept.lock,
     };

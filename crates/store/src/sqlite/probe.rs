@@ -46,8 +46,9 @@ pub(super) fn tables(connection: &Connection) -> Result<bool, Failure> {
         }
     }
     for ends in [
-        "SELECT min(ts), max(ts) FROM ticks",
-        "SELECT min(key), max(key) FROM samples",
+        "SELECT min(ts), max(ts) FROM recent",
+        "SELECT min(first), max(first) FROM spans",
+        "SELECT min(key), max(key) FROM blocks",
     ] {
         all(connection, ends, [], |_| Ok(()))?;
     }

@@ -1,30 +1,37 @@
 //! The schema: what makes a file ours, and its numbered migrations.
 
-use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
+use rusqlite::{Connection, Transaction};
+use rusqlite_migration::{HookResult, M, Migrations};
 use shipslog_core::store::StoreError;
 
 use super::error::Failure;
 use super::seal::Seal;
+use super::stats;
 
 /// Written into the header of every database of ours: `SHLG`.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"SHLG");
 
-const STEPS: &[M<'static>] = &[
-    M::up(include_str!("../../migrations/001_store.sql")),
-    M::up(include_str!("../../migrations/002_workloads.sql")),
-    M::up(include_str!("../../migrations/003_deploys.sql")),
-    M::up(include_str!("../../migrations/004_stats.sql")),
-];
-
 /// The version that this program reads and writes.
-pub(super) const VERSION: u32 = STEPS.len() as u32;
+pub(super) const VERSION: u32 = 5;
+
+fn steps() -> Migrations<'static> {
+    Migrations::new(vec![
+        M::up(include_str!("../../migrations/001_store.sql")),
+        M::up(include_str!("../../migrations/002_workloads.sql")),
+        M::up(include_str!("../../migrations/003_deploys.sql")),
+        M::up(include_str!("../../migrations/004_stats.sql")),
+        M::up_with_hook(include_str!("../../migrations/005_blocks.sql"), pack_samples),
+    ])
+}
+
+/// Until version 4 a sample was a row.
+fn pack_samples(tx: &Transaction<'_>) -> HookResult {
+    stats::pack_rows(tx).map_err(|failure| rusqlite_migration::HookError::Hook(failure.to_string()))
+}
 
 /// Brings an existing database to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
-    Migrations::from_slice(STEPS)
-        .to_latest(connection)
-        .map_err(into_failure)
+    steps().to_latest(connection).map_err(into_failure)
 }
 
 /// The version of an existing database.

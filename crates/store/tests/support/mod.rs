@@ -181,16 +181,14 @@ pub(crate) async fn record(store: &SqliteStore, ts: i64, containers: u32, worklo
     store.record_tick(&tick(ts, containers, workload)).await.unwrap();
 }
 
-/// Prunes as a host does: until less than the limit goes.
-pub(crate) async fn prune_all(store: &SqliteStore, before: i64) -> u32 {
-    let mut sum = 0;
-    loop {
-        let deleted = store.prune_samples(before, 1_000).await.unwrap();
-        sum += deleted;
-        if deleted < 1_000 {
-            return sum;
-        }
-    }
+/// Prunes as a host does: until there is no more.
+pub(crate) async fn prune_all(store: &SqliteStore, before: i64) {
+    while store.prune_samples(before, 1_000).await.unwrap() {}
+}
+
+/// Seals as a host does: until there is no more.
+pub(crate) async fn seal_all(store: &SqliteStore) {
+    while store.seal_samples().await.unwrap() {}
 }
 
 pub(crate) async fn close(store: &SqliteStore, row: &DeployId) -> Deploy {

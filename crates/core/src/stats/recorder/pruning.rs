@@ -46,7 +46,7 @@ pub(super) async fn run(
 }
 
 async fn prune(store: &dyn StatsStore, before: i64, cancel: &CancellationToken) -> Result<(), StoreError> {
-    while store.prune_samples(before, CHUNK).await? >= CHUNK {
+    while store.prune_samples(before, CHUNK).await? {
         if cancel
             .run_until_cancelled(tokio::time::sleep(PAUSE))
             .await

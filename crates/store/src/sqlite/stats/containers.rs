@@ -94,7 +94,7 @@ fn free_number(tx: &Connection) -> Result<i64, Failure> {
 
 /// Every container of a workload, those seen last first.
 pub(super) fn seen(tx: &Connection, workload: &WorkloadId) -> Result<Vec<ContainerRecord>, Failure> {
-    let sql = "SELECT c.id, c.name, c.first_seen, coalesce(c.last_seen, (SELECT max(ts) FROM ticks)) AS seen
+    let sql = "SELECT c.id, c.name, c.first_seen, coalesce(c.last_seen, (SELECT max(ts) FROM recent)) AS seen
         FROM containers c JOIN workloads w ON w.number = c.workload
         WHERE w.id = ?1 ORDER BY seen DESC, c.first_seen DESC, c.number DESC";
     all(tx, sql, [workload.as_str()], |row| {
@@ -114,7 +114,7 @@ pub(super) fn seen(tx: &Connection, workload: &WorkloadId) -> Result<Vec<Contain
 /// Takes the containers of a workload that is being deleted out of every reader's sight, samples included.
 pub(in crate::sqlite) fn detach(tx: &Connection, workload: i64) -> Result<(), Failure> {
     let sql =
-        "UPDATE containers SET workload = NULL, last_seen = coalesce(last_seen, (SELECT max(ts) FROM ticks))
+        "UPDATE containers SET workload = NULL, last_seen = coalesce(last_seen, (SELECT max(ts) FROM recent))
         WHERE workload = ?1";
     run(tx, sql, [workload])?;
     Ok(())

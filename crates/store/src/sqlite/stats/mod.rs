@@ -1,14 +1,19 @@
 //! Samples, and the containers they are of.
 //!
-//! The key of a sample is its time and, below it, the number of its container. So a tick is appended to the end of one
-//! tree, no text stands in a sample, and a workload's window is read by looking up the keys that its containers can have
-//! on the axis of recorded ticks, whatever else was recorded.
+//! Ticks are kept as they came, each one value, until there are enough to seal: then each container's part of them becomes
+//! a block of compressed columns. A workload's window is read from the blocks of its containers, and from the newest ticks.
 
+mod codec;
 mod containers;
+mod packed;
 mod present;
 mod prune;
+mod rows;
 mod samples;
+mod sealing;
+mod spans;
 mod tick;
+mod varint;
 
 use async_trait::async_trait;
 use shipslog_core::id::WorkloadId;
@@ -19,6 +24,7 @@ use super::{SqliteStore, blocking, blocking_in_place};
 
 pub(super) use containers::detach as detach_containers;
 pub(super) use present::Present;
+pub(super) use rows::pack_rows;
 
 /// Bits of a key below the time.
 const NUMBER_BITS: u32 = 24;
@@ -29,7 +35,7 @@ const MAX_NUMBER: i64 = (1 << NUMBER_BITS) - 1;
 /// The first time that does not fit above the number: about the year 19,400.
 const END_OF_TIME: i64 = 1 << (63 - NUMBER_BITS);
 
-/// The key of a sample.
+/// The key of a block: the first timestamp of its span, and its container.
 fn key(ts: i64, number: i64) -> i64 {
     ts << NUMBER_BITS | number
 }
@@ -47,7 +53,9 @@ impl StatsStore for SqliteStore {
         blocking_in_place("record_tick", move || {
             // Left out until the commit: after a failure it is read anew.
             let present = writers.present.take();
-            writers.present = Some(tick::record(&mut writers.samples, present, plan)?);
+            let written = tick::record(&mut writers.samples, present, plan)?;
+            writers.present = Some(written.present);
+            writers.rewrites += u64::from(!written.newest);
             Ok(())
         })
         .await
@@ -65,11 +73,35 @@ impl StatsStore for SqliteStore {
             .await
     }
 
-    /// Samples of deleted workloads count too, whatever their age. On a full disk it takes from a reserve that it keeps
-    /// for that, and fills it up again once there is room.
-    async fn prune_samples(&self, before: i64, limit: u32) -> Result<u32, StoreError> {
+    /// Seals at most a span of 1,024 ticks. It is read and compressed while others write; only then writers wait, for as long
+    /// as it takes to write what is about a tenth of the size.
+    async fn seal_samples(&self) -> Result<bool, StoreError> {
+        let before = self.writers().await.rewrites;
+        let draft = self.read("seal_samples", |tx, _| sealing::draft(tx)).await?;
+        let Some(draft) = draft else {
+            return Ok(false);
+        };
+        let mut writers = self.writers().await;
+        blocking("seal_samples", move || {
+            // What it is made of has changed meanwhile: it is made again at the next call.
+            if writers.rewrites == before {
+                sealing::write(&mut writers.samples, &draft)?;
+                writers.rewrites += 1;
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Samples of deleted workloads go too, whatever their age. A sealed span goes once all of it is old. On a full disk it
+    /// takes from a reserve that it keeps for that, and fills it up again once there is room.
+    async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool, StoreError> {
         let before = before.clamp(0, END_OF_TIME - 1);
         let mut writers = self.writers().await;
-        blocking("prune_samples", move || prune::chunk(&mut writers, before, limit)).await
+        blocking("prune_samples", move || {
+            writers.rewrites += 1;
+            prune::chunk(&mut writers, before, limit)
+        })
+        .await
     }
 }

@@ -28,7 +28,7 @@ struct Known {
 
 impl Present {
     pub(super) fn load(tx: &Connection) -> Result<Self, Failure> {
-        let newest: Option<i64> = value(tx, "SELECT max(ts) FROM ticks", [])?.flatten();
+        let newest: Option<i64> = value(tx, "SELECT max(ts) FROM recent", [])?.flatten();
         let sql =
             "SELECT c.id, w.id, c.name, c.number FROM containers c JOIN workloads w ON w.number = c.workload
             WHERE c.last_seen IS NULL";

@@ -8,18 +8,19 @@ use super::super::connection::{all, first, run, value, writing};
 use super::super::error::Failure;
 use super::super::reserve::Reserve;
 use super::super::workloads::time;
-use super::{NUMBER_BITS, key};
+use super::spans::Span;
+use super::{packed, sealing};
 
 /// Pages given back to the file system at a time: 4 MiB, moved in a few milliseconds.
 const VACUUM_PAGES: u32 = 1024;
 
 /// Deletes a chunk, if it must with the room of the reserve, and gives free pages back.
-pub(super) fn chunk(writers: &mut Writers, before: i64, limit: u32) -> Result<u32, Failure> {
+pub(super) fn chunk(writers: &mut Writers, before: i64, limit: u32) -> Result<bool, Failure> {
     // Containers that are still there when all ticks are old are forgotten too.
     writers.present.take_if(|present| present.newest < Some(before));
     let (samples, reserve) = (&mut writers.samples, writers.reserve.as_ref());
     let give = || reserve.is_some_and(Reserve::give);
-    let deleted = match delete(samples, before, limit) {
+    let more = match delete(samples, before, limit) {
         Err(failure) if failure.is_disk_full() && give() => {
             write_back(samples)?;
             delete(samples, before, limit)?
@@ -34,23 +35,18 @@ pub(super) fn chunk(writers: &mut Writers, before: i64, limit: u32) -> Result<u3
             reserve.inspect(|reserve| reserve.take());
         }
     }
-    Ok(deleted)
+    Ok(more)
 }
 
-/// Deletes at most `limit` samples, and says how many went.
-fn delete(connection: &mut Connection, before: i64, limit: u32) -> Result<u32, Failure> {
+/// Deletes about `limit` samples, and says whether there are more to delete.
+fn delete(connection: &mut Connection, before: i64, limit: u32) -> Result<bool, Failure> {
     let tx = writing(connection)?;
-    let mut deleted = delete_oldest(&tx, before, limit)?;
-    while deleted < limit
-        && let Some(detached) = next_detached(&tx)?
-    {
-        deleted += drain(&tx, &detached, limit - deleted)?;
-    }
-    if deleted < limit {
+    let more = delete_span(&tx, before)? || delete_ticks(&tx, before, limit)? || drain(&tx)?;
+    if !more {
         forget(&tx, before)?;
     }
     tx.commit()?;
-    Ok(deleted)
+    Ok(more)
 }
 
 /// Writes the journal back and cuts it off, if no reader stands in the way.
@@ -59,58 +55,100 @@ fn write_back(connection: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A range at the beginning of the tree, with the ticks that have no sample any more.
-fn delete_oldest(tx: &Connection, before: i64, limit: u32) -> Result<u32, Failure> {
-    let spared = "SELECT key FROM samples WHERE key < ?1 ORDER BY key LIMIT 1 OFFSET ?2";
-    let spared: Option<i64> = value(tx, spared, params![key(before, 0), limit])?;
-    let end = spared.unwrap_or(key(before, 0));
-    run(tx, "DELETE FROM ticks WHERE ts < ?1", [end >> NUMBER_BITS])?;
-    Ok(run(tx, "DELETE FROM samples WHERE key < ?1", [end])? as u32)
-}
-
-/// A container whose workload was deleted.
-struct Detached {
-    number: i64,
-    first_seen: i64,
-    last_seen: i64,
-}
-
-fn next_detached(tx: &Connection) -> Result<Option<Detached>, Failure> {
-    let sql = "SELECT number, first_seen, last_seen FROM containers WHERE workload IS NULL LIMIT 1";
-    first(tx, sql, [], |row| {
-        Ok(Detached {
-            number: row.get(0)?,
-            first_seen: row.get(1)?,
-            last_seen: row.get(2)?,
+/// Deletes the oldest span, if all of it is old, and says whether it did.
+fn delete_span(tx: &Connection, before: i64) -> Result<bool, Failure> {
+    let sql = "SELECT first, last FROM spans WHERE last < ?1 ORDER BY first LIMIT 1";
+    let oldest = first(tx, sql, [before], |row| {
+        Ok(Span {
+            first: row.get(0)?,
+            last: row.get(1)?,
         })
-    })
+    })?;
+    oldest
+        .map(|span| sealing::delete(tx, span))
+        .transpose()
+        .map(|deleted| deleted.is_some())
 }
 
-/// Deletes at most `limit` samples of a container, oldest first, and the container after its last one.
-fn drain(tx: &Connection, container: &Detached, limit: u32) -> Result<u32, Failure> {
-    let sql = "DELETE FROM samples WHERE key IN (
-        SELECT s.key FROM ticks t CROSS JOIN samples s
-        WHERE t.ts BETWEEN ?2 AND ?3 AND s.key = (t.ts << 24 | ?1) ORDER BY t.ts LIMIT ?4) RETURNING key";
-    let range = params![container.number, container.first_seen, container.last_seen, limit];
-    let keys: Vec<i64> = all(tx, sql, range, |row| Ok(row.get(0)?))?;
-    let deleted = keys.len() as u32;
-    match keys.into_iter().max() {
-        // The next chunk need not look at the same ticks again.
-        Some(newest) if deleted == limit => {
-            let sql = "UPDATE containers SET first_seen = ?2 WHERE number = ?1";
-            run(tx, sql, [container.number, newest >> NUMBER_BITS])?;
-        }
-        _ => {
-            run(tx, "DELETE FROM containers WHERE number = ?1", [container.number])?;
+/// Deletes as many of the oldest ticks as hold at least `limit` samples, and says whether they do.
+fn delete_ticks(tx: &Connection, before: i64, limit: u32) -> Result<bool, Failure> {
+    let mut statement = tx.prepare_cached("SELECT ts, data FROM recent WHERE ts < ?1 ORDER BY ts")?;
+    let mut rows = statement.query([before])?;
+    let limit = limit.max(1) as usize;
+    let (mut samples, mut end) = (0, before);
+    while samples < limit
+        && let Some(row) = rows.next()?
+    {
+        let ts: i64 = row.get(0)?;
+        samples += packed::unpack(row.get_ref(1)?.as_blob()?)?.len();
+        end = ts + 1;
+    }
+    let enough = samples >= limit;
+    let end = if enough { end } else { before };
+    drop(rows);
+    run(tx, "DELETE FROM recent WHERE ts < ?1", [end])?;
+    Ok(enough)
+}
+
+/// Ticks that are written anew at a time.
+const DRAINED_TICKS: usize = 200;
+
+/// Deletes the samples of containers whose workload was deleted, and in the end these containers. Says whether some are left.
+fn drain(tx: &Connection) -> Result<bool, Failure> {
+    let sql = "SELECT number, first_seen, last_seen FROM containers WHERE workload IS NULL ORDER BY number";
+    let detached: Vec<[i64; 3]> = all(tx, sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    if detached.is_empty() {
+        return Ok(false);
+    }
+    for [number, first, last] in &detached {
+        let keys = "DELETE FROM blocks WHERE key IN
+            (SELECT first << 24 | ?1 FROM spans WHERE first <= ?3 AND last >= ?2)";
+        run(tx, keys, [number, first, last])?;
+    }
+    let numbers: Vec<i64> = detached.iter().map(|[number, ..]| *number).collect();
+    if drain_ticks(tx, &numbers)? == DRAINED_TICKS {
+        return Ok(true);
+    }
+    run(tx, "DELETE FROM containers WHERE workload IS NULL", [])?;
+    Ok(false)
+}
+
+/// Takes rows of some containers, given in order, out of ticks, and says out of how many.
+fn drain_ticks(tx: &Connection, numbers: &[i64]) -> Result<usize, Failure> {
+    let mut drained = Vec::new();
+    let mut statement = tx.prepare_cached("SELECT ts, data FROM recent ORDER BY ts")?;
+    let mut rows = statement.query([])?;
+    while drained.len() < DRAINED_TICKS
+        && let Some(row) = rows.next()?
+    {
+        let mut kept = packed::unpack(row.get_ref(1)?.as_blob()?)?;
+        let before = kept.len();
+        kept.retain(|(number, _)| numbers.binary_search(number).is_err());
+        if kept.len() < before {
+            drained.push((row.get::<_, i64>(0)?, packed::pack(&kept)));
         }
     }
-    Ok(deleted)
+    drop(rows);
+    // Deleted first: SQLite gives no page back for a row that only became smaller.
+    for (ts, _) in &drained {
+        run(tx, "DELETE FROM recent WHERE ts = ?1", [ts])?;
+    }
+    for (ts, data) in &drained {
+        run(
+            tx,
+            "INSERT INTO recent (ts, data) VALUES (?1, ?2)",
+            params![ts, data],
+        )?;
+    }
+    Ok(drained.len())
 }
 
 /// Forgets containers last seen before that time, and observed workloads that none is left of.
 fn forget(tx: &Connection, before: i64) -> Result<(), Failure> {
-    let sql = "DELETE FROM containers WHERE coalesce(last_seen, (SELECT max(ts) FROM ticks), 0) < ?1";
-    run(tx, sql, [before])?;
+    // A span that is not old as a whole still has blocks of containers that are.
+    let kept: Option<i64> = value(tx, "SELECT min(first) FROM spans", [])?.flatten();
+    let sql = "DELETE FROM containers WHERE coalesce(last_seen, (SELECT max(ts) FROM recent), 0) < ?1";
+    run(tx, sql, [before.min(kept.unwrap_or(before))])?;
     for (number, first_seen) in deserted(tx)? {
         // One that was met a moment ago has its first tick before it.
         if first_seen.as_second() < before {

@@ -1,37 +1,20 @@
 //! Writing a tick.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-use shipslog_core::stats::{Sample, Tick, TickRow};
+use rusqlite::{Connection, params};
+use shipslog_core::stats::{Tick, TickRow};
 
-use super::super::connection::{run, writing};
+use super::super::connection::{first, run, writing};
 use super::super::error::Failure;
-use super::{Present, containers, key};
-
-/// Columns of a sample.
-const COLUMNS: usize = 8;
-
-/// Rows of one statement. A statement finds its way into the tree once, so ten rows cost about a sixth less than ten
-/// statements; more rows gain no more.
-const BATCH: usize = 10;
-
-static ONE: LazyLock<String> = LazyLock::new(|| insert_sql(1));
-static MANY: LazyLock<String> = LazyLock::new(|| insert_sql(BATCH));
-
-fn insert_sql(rows: usize) -> String {
-    let row = format!("({})", ["?"; COLUMNS].join(", "));
-    format!(
-        "INSERT OR REPLACE INTO samples VALUES {}",
-        vec![row; rows].join(", ")
-    )
-}
+use super::packed::{self, Row};
+use super::{Present, containers};
 
 /// A tick, with the numbers of the containers that are known already.
 #[derive(Debug)]
 pub(super) struct Plan {
     ts: i64,
-    known: Vec<(i64, Option<Sample>)>,
+    known: Vec<Row>,
     others: Vec<TickRow>,
 }
 
@@ -59,91 +42,50 @@ impl Plan {
     }
 }
 
-/// Writes a tick in one transaction, and gives back the containers that are present after it.
+/// A tick that was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The containers that are present after it.
+    pub(super) present: Present,
+    /// Whether it was later than all before it, so that nothing older changed.
+    pub(super) newest: bool,
+}
+
+/// Writes a tick in one transaction.
 pub(super) fn record(
     connection: &mut Connection,
     present: Option<Present>,
     plan: Plan,
-) -> Result<Present, Failure> {
+) -> Result<Written, Failure> {
     let tx = writing(connection)?;
     let mut present = present.map_or_else(|| Present::load(&tx), Ok)?;
-    let repeated = run(&tx, "INSERT OR IGNORE INTO ticks (ts) VALUES (?1)", [plan.ts])? == 0;
+    let newest = present.newest.is_none_or(|newest| newest < plan.ts);
     let mut rows = plan.known;
     for row in &plan.others {
         let number = containers::enter(&tx, &mut present, plan.ts, row)?;
         rows.extend(number.map(|number| (number, row.sample)));
     }
-    if present.newest.is_none_or(|newest| newest < plan.ts) {
+    if newest {
         present.advance(&tx, plan.ts)?;
+        // In the order of their numbers, as they are packed.
+        rows.sort_by_key(|(number, _)| *number);
+    } else {
+        rows = in_place_of(stored(&tx, plan.ts)?, rows);
     }
-    // In the order of their keys, each sample goes next to the one before.
-    rows.sort_by_key(|(number, _)| *number);
-    insert(&tx, plan.ts, &rows)?;
-    if repeated {
-        remove_unread(&tx, plan.ts, &rows)?;
-    }
+    let sql = "INSERT OR REPLACE INTO recent (ts, data) VALUES (?1, ?2)";
+    run(&tx, sql, params![plan.ts, packed::pack(&rows)])?;
     tx.commit()?;
-    Ok(present)
+    Ok(Written { present, newest })
 }
 
-fn insert(tx: &Connection, ts: i64, rows: &[(i64, Option<Sample>)]) -> Result<(), Failure> {
-    let samples: Vec<(i64, Sample)> = rows
-        .iter()
-        .filter_map(|(number, sample)| Some((*number, (*sample)?)))
-        .collect();
-    let batches = samples.chunks_exact(BATCH);
-    insert_each(tx, &ONE, ts, batches.remainder().chunks_exact(1))?;
-    insert_each(tx, &MANY, ts, batches)
+fn stored(tx: &Connection, ts: i64) -> Result<Vec<Row>, Failure> {
+    let sql = "SELECT data FROM recent WHERE ts = ?1";
+    let rows = first(tx, sql, [ts], |row| packed::unpack(row.get_ref(0)?.as_blob()?))?;
+    Ok(rows.unwrap_or_default())
 }
 
-/// Runs a statement once for each chunk, which has as many samples as the statement has rows.
-fn insert_each<'a>(
-    tx: &Connection,
-    sql: &str,
-    ts: i64,
-    chunks: impl Iterator<Item = &'a [(i64, Sample)]>,
-) -> Result<(), Failure> {
-    let mut statement = tx.prepare_cached(sql)?;
-    for chunk in chunks {
-        for (row, (number, sample)) in chunk.iter().enumerate() {
-            let values = columns(key(ts, *number), sample);
-            for (column, value) in values.into_iter().enumerate() {
-                statement.raw_bind_parameter(row * COLUMNS + column + 1, value)?;
-            }
-        }
-        statement.raw_execute()?;
-    }
-    Ok(())
-}
-
-fn columns(key: i64, sample: &Sample) -> [Option<i64>; COLUMNS] {
-    [
-        Some(key),
-        sample.cpu_percent.and_then(thousandths),
-        sample.memory_usage.map(capped),
-        sample.memory_limit.map(capped),
-        sample.network_rx.map(capped),
-        sample.network_tx.map(capped),
-        sample.block_read.map(capped),
-        sample.block_write.map(capped),
-    ]
-}
-
-/// The repeat of a tick replaces samples also by none.
-fn remove_unread(tx: &Connection, ts: i64, rows: &[(i64, Option<Sample>)]) -> Result<(), Failure> {
-    for (number, _) in rows.iter().filter(|(_, sample)| sample.is_none()) {
-        run(tx, "DELETE FROM samples WHERE key = ?1", [key(ts, *number)])?;
-    }
-    Ok(())
-}
-
-/// `None` for what is no share of a processor: better not known than wrong.
-fn thousandths(percent: f64) -> Option<i64> {
-    let valid = percent.is_finite() && percent >= 0.0;
-    valid.then(|| (percent * 1000.0).round() as i64)
-}
-
-/// SQLite's integers are signed; 8 EiB are more than any counter means.
-fn capped(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+/// The repeat of a tick replaces the rows that it names, also by none.
+fn in_place_of(stored: Vec<Row>, rows: Vec<Row>) -> Vec<Row> {
+    let merged: BTreeMap<_, _> = stored.into_iter().chain(rows).collect();
+    merged.into_iter().collect()
 }

@@ -218,7 +218,10 @@ impl StatsStore for FakeStore {
     async fn seen_containers(&self, _: &WorkloadId) -> Result<Vec<ContainerRecord>, StoreError> {
         unused()
     }
-    async fn prune_samples(&self, before: i64, limit: u32) -> Result<u32, StoreError> {
+    async fn seal_samples(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+    async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool, StoreError> {
         self.prunes.lock().unwrap().push((before - SUNDAY, limit));
         if self.full.load(SeqCst) {
             return Err(StoreError::Unavailable {
@@ -227,8 +230,7 @@ impl StatsStore for FakeStore {
             });
         }
         let pruned = self.old.load(SeqCst).min(limit);
-        self.old.fetch_sub(pruned, SeqCst);
-        Ok(pruned)
+        Ok(self.old.fetch_sub(pruned, SeqCst) > pruned)
     }
 }
 
