@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use shipslog::core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, Pin};
 use shipslog::core::id::{ContainerId, DeployId, WorkloadId};
 use shipslog::core::stats::{
-    Columns, ColumnsBuilder, ContainerRecord, Sample, StatsStore, Tick, TickRow, aggregate,
+    Columns, ColumnsBuilder, ContainerRecord, Rollup, Sample, StatsStore, Tick, TickRow, Tier, aggregate,
 };
 use shipslog::core::store::{Store, StoreError, StoreHealth, StoreInfo};
 use shipslog::core::time::Timestamp;
@@ -36,6 +36,8 @@ struct Content {
     containers: HashMap<ContainerId, Seen>,
     samples: BTreeMap<(i64, ContainerId), Sample>,
     containers_so_far: u64,
+    rollups: HashMap<(Tier, WorkloadId), BTreeMap<i64, Rollup>>,
+    rolled_through: HashMap<Tier, i64>,
 }
 
 #[derive(Debug)]
@@ -152,6 +154,7 @@ impl WorkloadStore for Shelf {
         content.workloads.retain(|entry| entry.workload.id != *id);
         content.ledger.retain(|row| row.deploy.workload_id != *id);
         content.forget_containers(|seen| seen.workload == *id);
+        content.rollups.retain(|(_, workload), _| workload != id);
         Ok(())
     }
 }
@@ -280,6 +283,9 @@ impl StatsStore for Shelf {
                 None => content.samples.remove(&key),
             };
         }
+        for (tier, through) in &mut content.rolled_through {
+            *through = tier.bucket(tick.ts).min(*through);
+        }
         Ok(())
     }
 
@@ -325,6 +331,52 @@ impl StatsStore for Shelf {
             content.samples.pop_first();
         }
         Ok(true)
+    }
+
+    async fn oldest_sample(&self) -> Result<Option<i64>> {
+        let content = self.content();
+        Ok(content.samples.first_key_value().map(|((ts, _), _)| *ts))
+    }
+
+    async fn record_rollups(
+        &self,
+        tier: Tier,
+        rollups: &[(WorkloadId, Vec<Rollup>)],
+        through: i64,
+    ) -> Result<()> {
+        let mut content = self.content();
+        for (workload, rollups) in rollups {
+            if content.entry(workload).is_ok() {
+                let buckets = content.rollups.entry((tier, workload.clone())).or_default();
+                buckets.extend(rollups.iter().map(|rollup| (rollup.point.point.ts, *rollup)));
+            }
+        }
+        content.rolled_through.insert(tier, through);
+        Ok(())
+    }
+
+    async fn rollups(&self, workload: &WorkloadId, tier: Tier, from: i64, to: i64) -> Result<Vec<Rollup>> {
+        let content = self.content();
+        let buckets = content.rollups.get(&(tier, workload.clone()));
+        let all = buckets.into_iter().flatten();
+        let inside = all.filter(|(ts, _)| (from..to).contains(*ts));
+        Ok(inside.map(|(_, rollup)| *rollup).collect())
+    }
+
+    async fn rolled_through(&self, tier: Tier) -> Result<Option<i64>> {
+        Ok(self.content().rolled_through.get(&tier).copied())
+    }
+
+    async fn prune_rollups(&self, tier: Tier, before: i64) -> Result<()> {
+        let mut content = self.content();
+        let of_tier = content.rollups.iter_mut().filter(|((of, _), _)| *of == tier);
+        of_tier.for_each(|(_, buckets)| buckets.retain(|ts, _| *ts >= before));
+        content.rollups.retain(|_, buckets| !buckets.is_empty());
+        Ok(())
+    }
+
+    async fn size(&self) -> Result<u64> {
+        Ok(0)
     }
 }
 
@@ -440,12 +492,14 @@ impl Content {
         let Self {
             containers,
             workloads,
+            rollups,
             ..
         } = self;
+        let rolled_up = |id: &WorkloadId| rollups.keys().any(|(_, workload)| workload == id);
         let inhabited = |id: &WorkloadId| containers.values().any(|seen| seen.workload == *id);
         workloads.retain(|entry| {
             let young = entry.workload.created_at.as_second() >= before;
-            !entry.specs.is_empty() || young || inhabited(&entry.workload.id)
+            !entry.specs.is_empty() || young || inhabited(&entry.workload.id) || rolled_up(&entry.workload.id)
         });
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use shipslog::core::secret::Secret;
+use shipslog::core::stats::Retention;
 use shipslog::core::time::Window;
 use shipslog::http::{HostPolicy, StaticTokens, TokenHash};
 use shipslog::{Options, Shipslog};
@@ -46,9 +47,21 @@ struct Args {
     #[arg(long, env = "SHIPSLOG_DOCKER")]
     docker: Option<String>,
 
-    /// How long samples are kept, such as 7d.
-    #[arg(long, env = "SHIPSLOG_RETENTION", default_value = "7d", value_parser = Window::parse_any)]
+    /// How long history is kept, such as 90d: averages and peaks of 5 minutes.
+    #[arg(long, env = "SHIPSLOG_RETENTION", default_value = "90d", value_parser = Window::parse_any)]
     retention: Window,
+
+    /// How long averages and peaks of a minute are kept.
+    #[arg(long, env = "SHIPSLOG_KEEP_MINUTES", default_value = "7d", value_parser = Window::parse_any)]
+    keep_minutes: Window,
+
+    /// How long samples are kept as they were taken.
+    #[arg(long, env = "SHIPSLOG_KEEP_SAMPLES", default_value = "24h", value_parser = Window::parse_any)]
+    keep_samples: Window,
+
+    /// Size to which the database is held, such as 2GiB: the oldest history goes first.
+    #[arg(long, env = "SHIPSLOG_MAX_DB_SIZE", value_parser = bytes)]
+    max_db_size: Option<u64>,
 
     /// Ledger rows kept for each workload.
     #[arg(long, env = "SHIPSLOG_KEEP_DEPLOYS", default_value_t = 50)]
@@ -121,9 +134,32 @@ fn options(args: &Args) -> Options {
     let mut options = Options::new(&args.data);
     options.docker.clone_from(&args.docker);
     options.tick = Duration::from_secs(args.tick.seconds().unsigned_abs());
-    options.retention = args.retention;
+    options.retention = Retention {
+        samples: args.keep_samples,
+        minutes: args.keep_minutes,
+        longest: args.retention,
+    };
+    options.max_size = args.max_db_size;
     options.keep_deploys = args.keep_deploys;
     options
+}
+
+/// Reads a size: a whole number above zero, alone for bytes or with KiB, MiB, GiB or TiB.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" => Some(0),
+        "KiB" => Some(10),
+        "MiB" => Some(20),
+        "GiB" => Some(30),
+        "TiB" => Some(40),
+        _ => None,
+    };
+    let count = digits.parse().ok().filter(|count: &u64| *count > 0);
+    let size = shift
+        .zip(count)
+        .and_then(|(shift, count)| count.checked_mul(1 << shift));
+    size.ok_or_else(|| "must be a whole number above zero, with KiB, MiB or GiB, such as 500MiB".to_owned())
 }
 
 async fn serve(listener: TcpListener, app: axum::Router, log: &Shipslog) -> Result<(), Box<dyn Error>> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions};
-use shipslog_core::stats::{Collector, Recorder, RecorderOptions};
+use shipslog_core::stats::{Collector, Recorder, RecorderOptions, Retention};
 use shipslog_core::store::{Store, StoreError};
-use shipslog_core::time::{Clock, Window};
+use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory};
 use shipslog_docker::{CollectorOptions, DockerApiCollector, DockerEngine, EngineOptions, ImagePlugin};
 use shipslog_http::{Api, Authenticator, HostPolicy};
@@ -30,8 +30,10 @@ pub struct Options {
     pub docker: Option<String>,
     /// Time between two stored samples, at least a second.
     pub tick: Duration,
-    /// How long samples are kept, and the longest window that is answered.
-    pub retention: Window,
+    /// How long history is kept, and how finely. The longest is also the longest window that is answered.
+    pub retention: Retention,
+    /// Bytes to which the database is held, oldest history first. `None` means as large as it gets.
+    pub max_size: Option<u64>,
     /// Ledger rows kept for each workload.
     pub keep_deploys: usize,
     /// Source kinds besides `image`.
@@ -39,14 +41,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Data in `data`, everything else as the example server has it: the usual sockets, a sample every 10 s kept for 7 days,
-    /// 50 rows a workload.
+    /// Data in `data`, everything else as the example server has it: the usual sockets, a sample every 10 s, history for 90
+    /// days, 50 rows a workload.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
             docker: None,
             tick: Duration::from_secs(10),
-            retention: RecorderOptions::default().retention,
+            retention: Retention::default(),
+            max_size: None,
             keep_deploys: DispatcherOptions::default().keep_deploys,
             plugins: Vec::new(),
         }
@@ -135,6 +138,7 @@ impl Shipslog {
         let options = RecorderOptions {
             tick: self.options.tick,
             retention: self.options.retention,
+            max_size: self.options.max_size,
         };
         let recorder = Recorder::new(
             Arc::new(self.engine.clone()),

@@ -84,6 +84,9 @@ fn help_lists_every_flag_with_its_variable() {
         ("--tick", "SHIPSLOG_TICK"),
         ("--docker", "SHIPSLOG_DOCKER"),
         ("--retention", "SHIPSLOG_RETENTION"),
+        ("--keep-minutes", "SHIPSLOG_KEEP_MINUTES"),
+        ("--keep-samples", "SHIPSLOG_KEEP_SAMPLES"),
+        ("--max-db-size", "SHIPSLOG_MAX_DB_SIZE"),
         ("--keep-deploys", "SHIPSLOG_KEEP_DEPLOYS"),
     ] {
         assert!(text.contains(flag) && text.contains(variable), "{flag}: {text}");

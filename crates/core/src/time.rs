@@ -38,8 +38,14 @@ pub enum WindowError {
 }
 
 impl Window {
+    /// A day.
+    pub const DAY: Self = Self(86_400);
+
     /// A week.
     pub const WEEK: Self = Self(7 * 86_400);
+
+    /// 90 days.
+    pub const QUARTER: Self = Self(90 * 86_400);
 
     /// A window of so many seconds; `None` unless above zero.
     pub fn from_seconds(seconds: i64) -> Option<Self> {

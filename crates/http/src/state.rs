@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::Dispatcher;
+use shipslog_core::stats::Retention;
 use shipslog_core::store::Store;
-use shipslog_core::time::{Clock, Window};
+use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory};
 
 use crate::auth::Authenticator;
@@ -26,8 +27,8 @@ pub struct Api {
     pub collector: &'static str,
     /// Time between two stored samples.
     pub tick: Duration,
-    /// How long samples are kept, which is the longest window that is answered.
-    pub retention: Window,
+    /// How long history is kept, which is the longest window that is answered, and how finely.
+    pub retention: Retention,
     /// Where the windows end.
     pub clock: Arc<dyn Clock>,
     /// Recognises who asks.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use shipslog_core::stats::Tier;
 use shipslog_core::workloads::EngineInfo;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -68,8 +69,21 @@ struct System {
     collector: CollectorStatus,
     /// Seconds between two stored samples.
     tick_interval_s: u64,
-    /// Seconds for which samples are kept: the longest window.
+    /// Seconds for which history is kept: the longest window.
     retention_s: i64,
+    /// How finely history is kept for how long.
+    history: HistoryStatus,
+}
+
+/// Seconds for which each form of history is kept.
+#[derive(Debug, Serialize, ToSchema)]
+struct HistoryStatus {
+    /// Samples as they were taken.
+    samples_s: i64,
+    /// Averages and peaks of a minute.
+    minutes_s: i64,
+    /// Averages and peaks of 5 minutes.
+    five_minutes_s: i64,
 }
 
 /// Where the ledger and the samples are kept.
@@ -80,6 +94,8 @@ struct StoreStatus {
     kind: &'static str,
     /// The version of its schema.
     schema_version: u32,
+    /// Bytes that it takes up; `null` when it does not answer.
+    size: Option<u64>,
 }
 
 /// What runs the containers.
@@ -116,11 +132,17 @@ async fn system(State(api): State<Arc<Api>>) -> Json<System> {
         store: StoreStatus {
             kind: store.kind,
             schema_version: store.schema_version,
+            size: api.store.size().await.ok(),
         },
         engine: engine(&api).await,
         collector: CollectorStatus { kind: api.collector },
         tick_interval_s: api.tick.as_secs(),
-        retention_s: api.retention.seconds(),
+        retention_s: api.retention.longest.seconds(),
+        history: HistoryStatus {
+            samples_s: api.retention.of_samples().seconds(),
+            minutes_s: api.retention.of(Tier::Minute).seconds(),
+            five_minutes_s: api.retention.of(Tier::FiveMinutes).seconds(),
+        },
     })
 }
 

@@ -20,3 +20,18 @@ CREATE TABLE blocks (
     -- The container's columns in this span, compressed.
     data BLOB NOT NULL
 ) STRICT;
+
+-- What is kept of workloads when their samples are gone.
+CREATE TABLE rollups (
+    -- Workload number << 33 | 0 for minutes, 1 for five minutes << 32 | number of the page.
+    key INTEGER PRIMARY KEY,
+    -- Up to 60 buckets one after another: see rollups.rs.
+    data BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE rolled (
+    -- Seconds a bucket.
+    tier INTEGER PRIMARY KEY,
+    -- The time up to which buckets are made.
+    through INTEGER NOT NULL
+) STRICT;

@@ -3,13 +3,17 @@
 //! A [`Collector`] reads cumulative counters, [`rates()`] makes a [`Sample`] of two readings, and a [`Recorder`] does so for
 //! every container at a steady tick and hands each [`Tick`] to a [`StatsStore`]. The store gives the window of a workload
 //! back as [`Columns`]; [`aggregate()`] sums them to one [`Point`] a timestamp, [`downsample`] thins the points of a long
-//! window, and [`usage()`] adds them up to core-seconds and byte-seconds.
+//! window, and [`roll_up`] makes buckets that outlive the samples. [`HistoryQuery`] answers from whichever of them reaches
+//! back far enough, and [`usage()`] adds up core-seconds and byte-seconds.
 
 mod aggregate;
 mod collector;
 mod columns;
+mod history;
 mod rates;
 mod recorder;
+mod retention;
+mod rollup;
 mod sample;
 mod steps;
 mod store;
@@ -18,9 +22,12 @@ mod usage;
 pub use aggregate::{Point, Totals, aggregate};
 pub use collector::{CollectError, Collector};
 pub use columns::{Block, BlockColumn, BlockRun, BrokenBlock, Columns, ColumnsBuilder, Values};
+pub use history::{History, HistoryQuery, Step};
 pub use rates::rates;
 pub use recorder::{Recorder, RecorderOptions, TickError};
+pub use retention::Retention;
+pub use rollup::{Rollup, Tier, roll_up};
 pub use sample::{Counters, CpuCounters, IoCounters, MemoryCounters, Sample};
-pub use steps::{SteppedPoint, auto_step, downsample};
+pub use steps::{SteppedPoint, auto_step, coarsen, downsample};
 pub use store::{ContainerRecord, StatsStore, Tick, TickRow};
 pub use usage::{Usage, UsageBucket, usage};

@@ -24,6 +24,8 @@ pub struct SteppedPoint {
     pub cpu_percent_max: Option<f64>,
     /// The highest memory use in the step, in bytes.
     pub memory_usage_max: Option<u64>,
+    /// How many timestamps it is the average of: fewer than elsewhere means that part of the step is missing.
+    pub samples: u32,
 }
 
 /// The step in seconds at which a window of `window_s` seconds gives at most 1,000 points, a round length such as 30
@@ -66,7 +68,7 @@ fn average(points: &[Point], ts: i64) -> SteppedPoint {
         ts,
         cpu_percent: mean_f64(points.iter().filter_map(|point| point.cpu_percent)),
         memory_usage: mean(|point| point.memory_usage),
-        memory_limit: highest_limit(points),
+        memory_limit: highest_limit(points.iter()),
         network_rx: mean(|point| point.network_rx),
         network_tx: mean(|point| point.network_tx),
         block_read: mean(|point| point.block_read),
@@ -81,25 +83,82 @@ fn average(points: &[Point], ts: i64) -> SteppedPoint {
         point,
         cpu_percent_max,
         memory_usage_max: points.iter().filter_map(|p| p.memory_usage).max(),
+        samples: points.len() as u32,
+    }
+}
+
+/// Puts points of a step, oldest first, together to points of a longer one of `step_s` seconds, a multiple of theirs. Each
+/// counts for as many timestamps as it is the average of.
+pub fn coarsen(points: &[SteppedPoint], step_s: i64) -> Vec<SteppedPoint> {
+    let step_s = step_s.max(1);
+    let step_of = |point: &SteppedPoint| point.point.ts.div_euclid(step_s);
+    points
+        .chunk_by(|a, b| step_of(a) == step_of(b))
+        .map(|chunk| together(chunk, step_of(&chunk[0]) * step_s))
+        .collect()
+}
+
+fn together(points: &[SteppedPoint], ts: i64) -> SteppedPoint {
+    let inner = || points.iter().map(|step| &step.point);
+    let mean = |value: fn(&Point) -> Option<u64>| {
+        let known = points
+            .iter()
+            .filter_map(|step| Some((value(&step.point)?, step.samples)));
+        weighted_u64(known)
+    };
+    let cpu = points
+        .iter()
+        .filter_map(|step| Some((step.point.cpu_percent?, step.samples)));
+    let point = Point {
+        ts,
+        cpu_percent: weighted_f64(cpu),
+        memory_usage: mean(|point| point.memory_usage),
+        memory_limit: highest_limit(inner()),
+        network_rx: mean(|point| point.network_rx),
+        network_tx: mean(|point| point.network_tx),
+        block_read: mean(|point| point.block_read),
+        block_write: mean(|point| point.block_write),
+        containers: inner().map(|point| point.containers).max().unwrap_or(0),
+    };
+    SteppedPoint {
+        point,
+        cpu_percent_max: points
+            .iter()
+            .filter_map(|step| step.cpu_percent_max)
+            .max_by(f64::total_cmp),
+        memory_usage_max: points.iter().filter_map(|step| step.memory_usage_max).max(),
+        samples: points.iter().map(|step| step.samples).sum(),
     }
 }
 
 /// One less than 0 = unlimited wraps round to the highest number.
-fn highest_limit(points: &[Point]) -> Option<u64> {
+fn highest_limit<'a>(points: impl Iterator<Item = &'a Point>) -> Option<u64> {
     points
-        .iter()
         .filter_map(|point| point.memory_limit)
         .max_by_key(|limit| limit.wrapping_sub(1))
 }
 
 fn mean_f64(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| (sum / f64::from(count) * 1e3).round() / 1e3)
+    weighted_f64(values.map(|value| (value, 1)))
 }
 
 fn mean_u64(values: impl Iterator<Item = u64>) -> Option<u64> {
-    let (sum, count) = values.fold((0_u128, 0_u128), |(sum, count), value| {
-        (sum + u128::from(value), count + 1)
+    weighted_u64(values.map(|value| (value, 1)))
+}
+
+fn weighted_f64(values: impl Iterator<Item = (f64, u32)>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), (value, weight)| {
+        (sum + value * f64::from(weight), count + u64::from(weight))
+    });
+    (count > 0).then(|| (sum / count as f64 * 1e3).round() / 1e3)
+}
+
+fn weighted_u64(values: impl Iterator<Item = (u64, u32)>) -> Option<u64> {
+    let (sum, count) = values.fold((0_u128, 0_u128), |(sum, count), (value, weight)| {
+        (
+            sum + u128::from(value) * u128::from(weight),
+            count + u128::from(weight),
+        )
     });
     (count > 0).then(|| u64::try_from((sum + count / 2) / count).unwrap_or(u64::MAX))
 }
@@ -152,6 +211,43 @@ mod tests {
             ),
             (None, Some(0), 2)
         );
+    }
+
+    #[test]
+    fn steps_put_together_are_the_step_of_all_their_points() {
+        let points: Vec<Point> = (0..600)
+            .filter(|ts| ts % 7 != 0 && !(100..190).contains(ts))
+            .map(|ts| {
+                point(
+                    ts,
+                    Some((ts * 37 % 100) as f64),
+                    4_096 * ts as u64,
+                    (ts % 3) as u64,
+                )
+            })
+            .collect();
+        let direct = downsample(&points, 300);
+        let twice = coarsen(&downsample(&points, 60), 300);
+        assert_eq!(direct.len(), twice.len());
+        for (a, b) in direct.iter().zip(&twice) {
+            assert_eq!(
+                (a.samples, a.cpu_percent_max, a.memory_usage_max),
+                (b.samples, b.cpu_percent_max, b.memory_usage_max)
+            );
+            assert_eq!(
+                (a.point.ts, a.point.memory_limit, a.point.containers),
+                (b.point.ts, b.point.memory_limit, b.point.containers)
+            );
+            // Each step was rounded to a thousandth, and to a byte, before.
+            assert!((a.point.cpu_percent.unwrap() - b.point.cpu_percent.unwrap()).abs() <= 0.001);
+            assert!(
+                a.point
+                    .memory_usage
+                    .unwrap()
+                    .abs_diff(b.point.memory_usage.unwrap())
+                    <= 1
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use super::{Columns, Sample};
+use super::{Columns, Rollup, Sample, Tier};
 use crate::id::{ContainerId, WorkloadId};
 use crate::store::StoreError;
 
@@ -49,7 +49,8 @@ pub struct ContainerRecord {
 #[async_trait]
 pub trait StatsStore: Debug + Send + Sync + 'static {
     /// Writes a tick, all of it or nothing. Rows of workloads that do not exist (any more) are left out. A repeat of a timestamp replaces the
-    /// samples of the containers it names, also by none. Ticks may come in any order.
+    /// samples of the containers it names, also by none. Ticks may come in any order; one that is earlier than what was rolled
+    /// up takes [`rolled_through`](Self::rolled_through) back to the beginning of its bucket.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] on `tick` for a time below 0, or beyond what the store can hold.
@@ -70,6 +71,38 @@ pub trait StatsStore: Debug + Send + Sync + 'static {
     /// Deletes the oldest samples with `ts < before`, about `limit` of them and never a part of a tick, and says whether there may
     /// be more to delete: a caller goes on until `false`. A store that keeps samples in blocks may keep those of a block until all
     /// of it is old. The last call also forgets containers last seen before that, and observed workloads, created before that,
-    /// without any container left. Gives freed space back to the file system, bit by bit.
+    /// without any container or roll-up left. Gives freed space back to the file system, bit by bit.
     async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool, StoreError>;
+
+    /// The time of the oldest sample; `None` when there is none.
+    async fn oldest_sample(&self) -> Result<Option<i64>, StoreError>;
+
+    /// Writes roll-ups of workloads, each in the place of one of the same workload, tier and time, and says that everything up to
+    /// `through`, a bucket's beginning, is rolled up. All or nothing. Those of workloads that do not exist (any more) are left out.
+    async fn record_rollups(
+        &self,
+        tier: Tier,
+        rollups: &[(WorkloadId, Vec<Rollup>)],
+        through: i64,
+    ) -> Result<(), StoreError>;
+
+    /// The roll-ups of a workload that begin at `from <= ts < to`, oldest first; none for an unknown workload. Averages are kept to
+    /// a thousandth of a percent, core-seconds to a thousandth, byte-seconds to one.
+    async fn rollups(
+        &self,
+        workload: &WorkloadId,
+        tier: Tier,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Rollup>, StoreError>;
+
+    /// The time up to which a tier is rolled up; `None` before the first roll-up.
+    async fn rolled_through(&self, tier: Tier) -> Result<Option<i64>, StoreError>;
+
+    /// Deletes the roll-ups of a tier that begin before that time. A store that keeps them in pages may keep those of a page until
+    /// all of it is old.
+    async fn prune_rollups(&self, tier: Tier, before: i64) -> Result<(), StoreError>;
+
+    /// Bytes that all of the store takes up, without room that is free to be used again; 0 for one that does not know.
+    async fn size(&self) -> Result<u64, StoreError>;
 }

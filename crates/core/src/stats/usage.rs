@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use super::Point;
-
-/// Seconds a bucket.
-const BUCKET: i64 = 300;
+use super::{Point, Rollup};
 
 /// The longest time that one point stands for, in seconds: what lies further back is a gap, in which nobody knows what was
 /// used.
@@ -37,32 +34,20 @@ pub struct UsageBucket {
     pub samples: u32,
 }
 
-/// Adds up points, oldest first.
-///
-/// A point stands for the time since the one before it, but at most for 60 seconds: a gap is not charged. The first point
-/// has none before it and stands for no time. A point's share goes to the bucket of its timestamp; unknown values count
-/// nothing. All numbers are finite, and 0 for no points.
+/// Adds up roll-ups of 5 minutes, oldest first. All numbers are finite, and 0 for none.
 ///
 /// ```
-/// use shipslog_core::stats::{ColumnsBuilder, Sample, aggregate, usage};
+/// use shipslog_core::stats::{ColumnsBuilder, Sample, Tier, aggregate, roll_up, usage};
 ///
 /// let mut builder = ColumnsBuilder::new();
 /// for ts in [600, 610, 620] {
 ///     builder.push(ts, 1, &Sample { cpu_percent: Some(50.0), ..Sample::default() });
 /// }
-/// assert_eq!(usage(&aggregate(&builder.finish()).points()).cpu_core_seconds, 10.0);
+/// let points = aggregate(&builder.finish()).points();
+/// assert_eq!(usage(&roll_up(&points, Tier::FiveMinutes, 600)).cpu_core_seconds, 10.0);
 /// ```
-pub fn usage(points: &[Point]) -> Usage {
-    let mut buckets: Vec<UsageBucket> = Vec::new();
-    let mut before = None;
-    for point in points {
-        let seconds = before.map_or(0, |ts: i64| (point.ts - ts).clamp(0, LONGEST)) as f64;
-        before = Some(point.ts);
-        let bucket = bucket_of(&mut buckets, point.ts);
-        bucket.cpu_core_seconds += point.cpu_percent.unwrap_or(0.0) / 100.0 * seconds;
-        bucket.memory_byte_seconds += point.memory_usage.unwrap_or(0) as f64 * seconds;
-        bucket.samples += 1;
-    }
+pub fn usage(rollups: &[Rollup]) -> Usage {
+    let buckets: Vec<UsageBucket> = rollups.iter().map(bucket).collect();
     // From +0: the sum of no numbers is -0, and JSON would show its sign.
     let total = |of: fn(&UsageBucket) -> f64| buckets.iter().map(of).fold(0.0, |sum, part| sum + part);
     Usage {
@@ -72,8 +57,35 @@ pub fn usage(points: &[Point]) -> Usage {
     }
 }
 
+fn bucket(rollup: &Rollup) -> UsageBucket {
+    UsageBucket {
+        ts: rollup.point.point.ts,
+        cpu_core_seconds: rollup.cpu_core_seconds,
+        memory_byte_seconds: rollup.memory_byte_seconds,
+        samples: rollup.point.samples,
+    }
+}
+
+/// Adds up points, oldest first, in buckets of so many seconds.
+///
+/// A point stands for the time since the one before it, but at most for 60 seconds: a gap is not charged. The first point
+/// has none before it and stands for no time. A point's share goes to the bucket of its timestamp; unknown values count
+/// nothing.
+pub(super) fn used(points: &[Point], bucket_s: i64) -> Vec<UsageBucket> {
+    let mut buckets: Vec<UsageBucket> = Vec::new();
+    let mut before = None;
+    for point in points {
+        let seconds = before.map_or(0, |ts: i64| (point.ts - ts).clamp(0, LONGEST)) as f64;
+        before = Some(point.ts);
+        let bucket = bucket_of(&mut buckets, point.ts.div_euclid(bucket_s) * bucket_s);
+        bucket.cpu_core_seconds += point.cpu_percent.unwrap_or(0.0) / 100.0 * seconds;
+        bucket.memory_byte_seconds += point.memory_usage.unwrap_or(0) as f64 * seconds;
+        bucket.samples += 1;
+    }
+    buckets
+}
+
 fn bucket_of(buckets: &mut Vec<UsageBucket>, ts: i64) -> &mut UsageBucket {
-    let ts = ts.div_euclid(BUCKET) * BUCKET;
     if buckets.last().is_none_or(|bucket| bucket.ts != ts) {
         buckets.push(UsageBucket {
             ts,
@@ -88,7 +100,12 @@ fn bucket_of(buckets: &mut Vec<UsageBucket>, ts: i64) -> &mut UsageBucket {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Tier, roll_up};
     use super::*;
+
+    fn usage(points: &[Point]) -> Usage {
+        super::usage(&roll_up(points, Tier::FiveMinutes, 0))
+    }
 
     fn point(ts: i64, cpu_percent: Option<f64>, memory: u64) -> Point {
         Point {

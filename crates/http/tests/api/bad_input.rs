@@ -184,9 +184,10 @@ async fn refused_values(path: &str, name: &str, values: &[&str]) {
 async fn parameters_out_of_range_are_named() {
     refused_values("/deploys", "limit", &["0", "501", "-1", "+5", "5.0", "many", ""]).await;
     refused_values("/deploys", "before", &["unknown", "a%2Fb", ""]).await;
-    let windows = ["-1h", "0", "0s", "999999d", "abc", "8d", "", "1h%20"];
+    let windows = ["-1h", "0", "0s", "999999d", "abc", "91d", "", "1h%20"];
     refused_values("/stats/history", "window", &windows).await;
     refused_values("/usage", "window", &windows).await;
+    refused_values("/stats/history", "since", &["-1", "", "now", "1.5"]).await;
     refused_values("/stats/history", "step", &["0s", "fast", "-60s", "", "RAW"]).await;
 }
 

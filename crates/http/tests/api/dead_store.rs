@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use shipslog_core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Page, Pin};
 use shipslog_core::id::{DeployId, WorkloadId};
-use shipslog_core::stats::{Columns, ContainerRecord, StatsStore, Tick};
+use shipslog_core::stats::{Columns, ContainerRecord, Rollup, StatsStore, Tick, Tier};
 use shipslog_core::store::{StoreError, StoreHealth, StoreInfo};
 use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::{NewWorkload, Spec, Workload, WorkloadStore};
@@ -108,6 +108,29 @@ impl StatsStore for Gone {
         self.fail()
     }
     async fn prune_samples(&self, _: i64, _: u32) -> Result<bool, StoreError> {
+        self.fail()
+    }
+    async fn oldest_sample(&self) -> Result<Option<i64>, StoreError> {
+        self.fail()
+    }
+    async fn record_rollups(
+        &self,
+        _: Tier,
+        _: &[(WorkloadId, Vec<Rollup>)],
+        _: i64,
+    ) -> Result<(), StoreError> {
+        self.fail()
+    }
+    async fn rollups(&self, _: &WorkloadId, _: Tier, _: i64, _: i64) -> Result<Vec<Rollup>, StoreError> {
+        self.fail()
+    }
+    async fn rolled_through(&self, _: Tier) -> Result<Option<i64>, StoreError> {
+        self.fail()
+    }
+    async fn size(&self) -> Result<u64, StoreError> {
+        self.fail()
+    }
+    async fn prune_rollups(&self, _: Tier, _: i64) -> Result<(), StoreError> {
         self.fail()
     }
 }

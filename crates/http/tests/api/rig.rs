@@ -12,9 +12,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use shipslog_core::deploys::{Dispatcher, DispatcherOptions};
 use shipslog_core::secret::Secret;
+use shipslog_core::stats::Retention;
 use shipslog_core::store::Store;
 use shipslog_core::testing::{FakeSecrets, ManualClock};
-use shipslog_core::time::{Clock, Timestamp, Window};
+use shipslog_core::time::{Clock, Timestamp};
 use shipslog_core::workloads::{Catalog, Container, EngineInfo, EngineUnavailable, Inventory};
 use shipslog_http::{Api, HostPolicy, StaticTokens, TokenHash, router};
 use shipslog_store::SqliteStore;
@@ -106,7 +107,7 @@ impl Rig {
             inventory: listed,
             collector: "none",
             tick: Duration::from_secs(10),
-            retention: Window::from_seconds(7 * 86_400).unwrap(),
+            retention: Retention::default(),
             clock,
             authenticator: Arc::new(tokens()),
             hosts: HostPolicy::Loopback,

@@ -34,6 +34,11 @@ async fn the_system_is_described() {
             .as_u64()
             .is_some_and(|version| version > 0)
     );
+    assert!(system["store"]["size"].as_u64().is_some_and(|size| size > 0));
+    assert_eq!(
+        system["history"],
+        json!({"samples_s": 86_400, "minutes_s": 604_800, "five_minutes_s": 7_776_000})
+    );
     assert_eq!(
         system["engine"],
         json!({"available": true, "version": "20.10.24", "reason": null})
@@ -44,7 +49,7 @@ async fn the_system_is_described() {
             &system["tick_interval_s"],
             &system["retention_s"]
         ),
-        (&json!({"kind": "none"}), &json!(10), &json!(604_800))
+        (&json!({"kind": "none"}), &json!(10), &json!(7_776_000))
     );
 }
 

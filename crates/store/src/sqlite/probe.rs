@@ -49,6 +49,8 @@ pub(super) fn tables(connection: &Connection) -> Result<bool, Failure> {
         "SELECT min(ts), max(ts) FROM recent",
         "SELECT min(first), max(first) FROM spans",
         "SELECT min(key), max(key) FROM blocks",
+        "SELECT min(key), max(key) FROM rollups",
+        "SELECT through FROM rolled",
     ] {
         all(connection, ends, [], |_| Ok(()))?;
     }

@@ -207,6 +207,7 @@ fn delete(tx: &Connection, id: &WorkloadId) -> Result<(), Failure> {
         return Err(Failure::conflict("running deploy"));
     }
     stats::detach_containers(tx, number)?;
+    stats::delete_rollups(tx, number)?;
     run(tx, "DELETE FROM workloads WHERE number = ?1", [number])?;
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 mod loss;
 mod owners;
-mod pruning;
 mod readings;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use self::loss::Loss;
 use self::owners::owners;
 use self::readings::Readings;
-use super::{Collector, StatsStore, Tick, TickRow};
+use self::upkeep::Upkeep;
+use super::{Collector, Retention, StatsStore, Tick, TickRow};
 use crate::store::{Store, StoreError};
-use crate::time::{Clock, Window};
+use crate::time::Clock;
 use crate::workloads::{Container, EngineUnavailable, Inventory, WorkloadStore};
 
 /// Ticks are stamped in whole seconds.
@@ -29,15 +30,18 @@ const SHORTEST_TICK: Duration = Duration::from_secs(1);
 pub struct RecorderOptions {
     /// Time between two ticks, 10 seconds by default; less than a second is taken as one.
     pub tick: Duration,
-    /// How long samples are kept, 7 days by default.
-    pub retention: Window,
+    /// How long history is kept, and how finely.
+    pub retention: Retention,
+    /// The size in bytes to which the store is held, oldest history first; `None`, the default, for as large as it gets.
+    pub max_size: Option<u64>,
 }
 
 impl Default for RecorderOptions {
     fn default() -> Self {
         Self {
             tick: Duration::from_secs(10),
-            retention: Window::WEEK,
+            retention: Retention::default(),
+            max_size: None,
         }
     }
 }
@@ -109,21 +113,23 @@ impl Recorder {
         self.write(tick).await
     }
 
-    /// Ticks and deletes what is past its retention, until cancelled; a write that has begun is finished.
+    /// Ticks, and rolls up, seals and deletes what is no longer new, until cancelled; a write that has begun is finished.
     ///
     /// The cadence is steady: a tick that takes longer than its time makes the next ones drop out, not crowd. While the
     /// engine or the store does not answer, it goes on trying, and says so in the log once, and once when it is over.
     pub async fn run(mut self, cancel: CancellationToken) {
-        let pruning = pruning::run(
-            Arc::clone(&self.samples),
-            Arc::clone(&self.clock),
-            self.options.retention,
-            cancel.clone(),
-        );
-        let pruning = tokio::spawn(pruning);
+        let upkeep = Upkeep {
+            workloads: Arc::clone(&self.workloads),
+            samples: Arc::clone(&self.samples),
+            clock: Arc::clone(&self.clock),
+            retention: self.options.retention,
+            max_size: self.options.max_size,
+            cancel: cancel.clone(),
+        };
+        let upkeep = tokio::spawn(upkeep.run());
         self.tick_until(&cancel).await;
-        if pruning.await.is_err() {
-            tracing::error!("deleting old samples ended before its time");
+        if upkeep.await.is_err() {
+            tracing::error!("looking after old samples ended before its time");
         }
     }
 

@@ -12,6 +12,7 @@ pub mod deploys;
 pub mod health;
 pub mod ledger;
 pub mod prune;
+pub mod rollups;
 pub mod samples;
 pub mod specs;
 pub mod workloads;
@@ -123,6 +124,17 @@ macro_rules! store_conformance {
                 pruning_keeps_what_was_just_created
                 a_forgotten_container_begins_anew
                 pruning_comes_to_an_end_after_a_workload_was_deleted
+            }
+            rollups {
+                rollups_come_back_as_they_were_recorded
+                a_window_of_rollups_includes_its_start_and_not_its_end
+                a_rollup_takes_the_place_of_the_one_before
+                tiers_and_workloads_are_kept_apart
+                a_late_tick_has_its_bucket_made_again
+                rollups_go_with_their_workload
+                old_rollups_are_deleted_tier_by_tier
+                an_observed_workload_stays_as_long_as_its_rollups
+                the_oldest_sample_is_known
             }
             health {
                 a_store_says_what_it_is

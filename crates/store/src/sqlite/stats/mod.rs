@@ -8,6 +8,7 @@ mod containers;
 mod packed;
 mod present;
 mod prune;
+mod rollups;
 mod rows;
 mod samples;
 mod sealing;
@@ -17,13 +18,15 @@ mod varint;
 
 use async_trait::async_trait;
 use shipslog_core::id::WorkloadId;
-use shipslog_core::stats::{Columns, ContainerRecord, StatsStore, Tick};
+use shipslog_core::stats::{Columns, ContainerRecord, Rollup, StatsStore, Tick, Tier};
 use shipslog_core::store::StoreError;
 
+use super::connection::{value, writing};
 use super::{SqliteStore, blocking, blocking_in_place};
 
 pub(super) use containers::detach as detach_containers;
 pub(super) use present::Present;
+pub(super) use rollups::delete as delete_rollups;
 pub(super) use rows::pack_rows;
 
 /// Bits of a key below the time.
@@ -101,6 +104,70 @@ impl StatsStore for SqliteStore {
         blocking("prune_samples", move || {
             writers.rewrites += 1;
             prune::chunk(&mut writers, before, limit)
+        })
+        .await
+    }
+
+    async fn oldest_sample(&self) -> Result<Option<i64>, StoreError> {
+        self.read("oldest_sample", |tx, _| {
+            let sql = "SELECT min(ts) FROM (SELECT min(first) AS ts FROM spans UNION ALL SELECT min(ts) FROM recent)";
+            Ok(value::<Option<i64>, _>(tx, sql, [])?.flatten())
+        })
+        .await
+    }
+
+    /// Like samples, roll-ups outlive the process, and the loss of power may cost the newest: they are made again.
+    async fn record_rollups(
+        &self,
+        tier: Tier,
+        rollups: &[(WorkloadId, Vec<Rollup>)],
+        through: i64,
+    ) -> Result<(), StoreError> {
+        let rollups = rollups.to_vec();
+        let mut writers = self.writers().await;
+        blocking("record_rollups", move || {
+            let tx = writing(&mut writers.samples)?;
+            rollups::record(&tx, tier, &rollups, through)?;
+            Ok(tx.commit()?)
+        })
+        .await
+    }
+
+    async fn rollups(
+        &self,
+        workload: &WorkloadId,
+        tier: Tier,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Rollup>, StoreError> {
+        let workload = workload.clone();
+        self.read("rollups", move |tx, _| {
+            rollups::window(tx, &workload, tier, from, to)
+        })
+        .await
+    }
+
+    async fn rolled_through(&self, tier: Tier) -> Result<Option<i64>, StoreError> {
+        self.read("rolled_through", move |tx, _| rollups::through(tx, tier))
+            .await
+    }
+
+    async fn prune_rollups(&self, tier: Tier, before: i64) -> Result<(), StoreError> {
+        let mut writers = self.writers().await;
+        blocking("prune_rollups", move || {
+            let tx = writing(&mut writers.samples)?;
+            rollups::prune(&tx, tier, before)?;
+            Ok(tx.commit()?)
+        })
+        .await
+    }
+
+    /// The database file alone, without its journal, which is up to 16 MiB, and the reserve, which is as large.
+    async fn size(&self) -> Result<u64, StoreError> {
+        self.read("size", |tx, _| {
+            let pages = "SELECT (page_count - freelist_count) * page_size
+                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+            Ok(value(tx, pages, [])?.unwrap_or_default())
         })
         .await
     }

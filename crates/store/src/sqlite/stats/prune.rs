@@ -29,13 +29,16 @@ pub(super) fn chunk(writers: &mut Writers, before: i64, limit: u32) -> Result<bo
     };
     match vacuum(samples) {
         // What was deleted stays so. A later call gives its pages back.
-        Err(failure) if failure.is_disk_full() => drop(give()),
+        Err(failure) if failure.is_disk_full() => {
+            give();
+            Ok(more)
+        }
         other => {
-            other?;
+            let free = other?;
             reserve.inspect(|reserve| reserve.take());
+            Ok(more || free)
         }
     }
-    Ok(more)
 }
 
 /// Deletes about `limit` samples, and says whether there are more to delete.
@@ -161,12 +164,15 @@ fn forget(tx: &Connection, before: i64) -> Result<(), Failure> {
 fn deserted(tx: &Connection) -> Result<Vec<(i64, Timestamp)>, Failure> {
     let sql = "SELECT number, created_at FROM workloads w WHERE revision IS NULL
         AND NOT EXISTS (SELECT 1 FROM containers c WHERE c.workload = w.number)
+        AND NOT EXISTS (SELECT 1 FROM rollups r WHERE r.key >= w.number << 33 AND r.key < (w.number + 1) << 33)
         AND NOT EXISTS (SELECT 1 FROM deploys d WHERE d.workload = w.number AND d.outcome = 'running')";
     all(tx, sql, [], |row| Ok((row.get(0)?, time(row, 1)?)))
 }
 
-fn vacuum(connection: &Connection) -> Result<(), Failure> {
+/// Gives free pages back, and says whether as many are left.
+fn vacuum(connection: &Connection) -> Result<bool, Failure> {
     let sql = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
     all(connection, &sql, [], |_| Ok(()))?;
-    Ok(())
+    let left: Option<u32> = value(connection, "PRAGMA freelist_count", [])?;
+    Ok(left.is_some_and(|left| left >= VACUUM_PAGES))
 }

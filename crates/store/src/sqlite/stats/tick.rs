@@ -8,7 +8,7 @@ use shipslog_core::stats::{Tick, TickRow};
 use super::super::connection::{first, run, writing};
 use super::super::error::Failure;
 use super::packed::{self, Row};
-use super::{Present, containers};
+use super::{Present, containers, rollups};
 
 /// A tick, with the numbers of the containers that are known already.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ pub(super) fn record(
         rows.sort_by_key(|(number, _)| *number);
     } else {
         rows = in_place_of(stored(&tx, plan.ts)?, rows);
+        rollups::take_back(&tx, plan.ts)?;
     }
     let sql = "INSERT OR REPLACE INTO recent (ts, data) VALUES (?1, ?2)";
     run(&tx, sql, params![plan.ts, packed::pack(&rows)])?;

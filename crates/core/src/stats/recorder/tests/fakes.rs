@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::id::{ContainerId, WorkloadId};
 use crate::stats::{
-    CollectError, Collector, Columns, ContainerRecord, Counters, CpuCounters, Sample, StatsStore, Tick,
-    TickRow,
+    CollectError, Collector, Columns, ContainerRecord, Counters, CpuCounters, Rollup, Sample, StatsStore,
+    Tick, TickRow, Tier,
 };
 use crate::store::StoreError;
 use crate::time::{Clock, Timestamp};
@@ -231,6 +231,29 @@ impl StatsStore for FakeStore {
         }
         let pruned = self.old.load(SeqCst).min(limit);
         Ok(self.old.fetch_sub(pruned, SeqCst) > pruned)
+    }
+    async fn oldest_sample(&self) -> Result<Option<i64>, StoreError> {
+        Ok(None)
+    }
+    async fn record_rollups(
+        &self,
+        _: Tier,
+        _: &[(WorkloadId, Vec<Rollup>)],
+        _: i64,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn rollups(&self, _: &WorkloadId, _: Tier, _: i64, _: i64) -> Result<Vec<Rollup>, StoreError> {
+        unused()
+    }
+    async fn rolled_through(&self, _: Tier) -> Result<Option<i64>, StoreError> {
+        Ok(None)
+    }
+    async fn size(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+    async fn prune_rollups(&self, _: Tier, _: i64) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

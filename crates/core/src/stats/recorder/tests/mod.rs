@@ -227,7 +227,7 @@ async fn losing_the_engine_or_the_store_is_a_gap_and_two_lines_in_the_log() {
 #[tokio::test(start_paused = true)]
 async fn old_samples_go_in_chunks_at_once_and_every_five_minutes() {
     let mut rig = rig(&[container("a")]);
-    rig.recorder.options.retention = Window::from_seconds(3_600).unwrap();
+    rig.recorder.options.retention.samples = Window::from_seconds(3_600).unwrap();
     rig.store.old.store(12_000, SeqCst);
     let meddle = async |_: &FakeEngine, store: &FakeStore| {
         seconds(1).await;
