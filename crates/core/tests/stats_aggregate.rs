@@ -1,5 +1,7 @@
 //! Columns and sums, held against a slow and simple model.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as they do")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Months of history on a real store: what is rolled up, what is kept for how long, and what a window is answered from.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as they do")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

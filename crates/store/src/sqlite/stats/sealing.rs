@@ -12,7 +12,7 @@ use super::spans::{self, Span};
 use super::{NUMBER_BITS, codec, key};
 
 /// Ticks of a span: enough for a column to be compressed well, few enough for a window to read little that it does not need.
-const SPAN: usize = 1024;
+const SPAN: usize = 512;
 
 /// Ticks that stay behind, so that one which comes a little late still finds its neighbours as they came.
 const SLACK: usize = 64;
