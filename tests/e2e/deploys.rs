@@ -25,8 +25,17 @@ struct Site {
     server: Server,
     admin: Client,
     first: Value,
+    /// The container that serves version 1.
+    container: String,
     _data: TempDir,
     _cleanup: Cleanup,
+}
+
+/// What served at one moment, to be compared with later.
+struct Serving {
+    version: &'static str,
+    container: String,
+    ledger: Vec<Value>,
 }
 
 impl Site {
@@ -46,7 +55,7 @@ impl Site {
         let id = admin.create(&web_spec(&name, v1.reference(), port));
         let first = admin.deploy(&id);
         assert_eq!(outcome(&first).0, "succeeded", "{first} {}", server.log_text());
-        let site = Self {
+        let mut site = Self {
             engine,
             name,
             port,
@@ -57,10 +66,11 @@ impl Site {
             server,
             admin,
             first,
+            container: String::new(),
             _data: data,
             _cleanup: cleanup,
         };
-        site.serves("v1");
+        site.container = site.serving("v1").container;
         Some(site)
     }
 
@@ -91,26 +101,91 @@ impl Site {
             .collect()
     }
 
-    /// The newest row failed with this marker, version 1 serves alone, and the ledger has exactly two rows, both closed.
+    /// Of the workload's containers, one alone runs, and it serves this version.
+    #[track_caller]
+    fn serving(&self, version: &'static str) -> Serving {
+        self.serves(version);
+        let mut running = self.running();
+        assert_eq!(running.len(), 1, "{running:?}");
+        Serving {
+            version,
+            container: running.remove(0),
+            ledger: self.admin.ledger(&self.id),
+        }
+    }
+
+    /// The newest row failed with this marker, version 1 serves alone, from the container that served it before, and
+    /// the ledger has exactly two rows, both closed.
     #[track_caller]
     fn failed_with(&self, row: &Value, marker: &str) {
+        let before = Serving {
+            version: "v1",
+            container: self.container.clone(),
+            ledger: vec![
+                self.admin
+                    .get(&format!("/api/deploys/{}", text(&self.first["id"])))
+                    .1,
+            ],
+        };
+        self.failed_back_to(&before, row, marker);
+    }
+
+    /// The newest row failed with this marker and is the only one that came to the ledger; what served before serves.
+    #[track_caller]
+    fn failed_back_to(&self, before: &Serving, row: &Value, marker: &str) {
         assert_eq!(
             outcome(row),
             ("failed", Some(marker)),
             "{row} {}",
             self.server.log_text()
         );
-        self.serves("v1");
-        assert_eq!(self.running().len(), 1);
-        let ledger = self.admin.ledger(&self.id);
-        let outcomes: Vec<&str> = ledger.iter().map(|row| outcome(row).0).collect();
-        assert_eq!(outcomes, ["failed", "succeeded"]);
-        assert_eq!(
-            (&ledger[0]["current"], &ledger[1]["current"]),
-            (&json!(false), &json!(true))
-        );
-        assert!(ledger[0]["finished_at"].is_string());
+        let now = self.serving(before.version);
+        assert_eq!(now.container, before.container);
+        assert_eq!(now.ledger[1..], before.ledger);
+        assert_eq!(now.ledger[0]["id"], row["id"]);
+        assert_eq!(now.ledger[0]["current"], false);
+        assert!(now.ledger[0]["finished_at"].is_string());
+        let current = now.ledger.iter().filter(|row| row["current"] == true).count();
+        assert_eq!(current, 1, "what serves is in the ledger");
     }
+
+    /// Dispatches, and lets somebody else at the engine before the dispatch has got to the service's own container.
+    /// Answers the closed row.
+    #[track_caller]
+    fn interfered(&self, path: &str, body: &Value, interfere: impl FnOnce(&Value)) -> Value {
+        let path = format!("/api/workloads/{}/{path}", self.id);
+        let (status, row) = self.admin.post(&path, body);
+        assert_eq!(status, 202, "{row}");
+        // The trial takes a second to count as healthy; until then nothing else is made.
+        self.proxy.hang();
+        interfere(&row);
+        self.proxy.restore();
+        closed(&self.admin, &row)
+    }
+
+    /// A container that is none of ours takes the name that the deploy's own would have. Answers its id.
+    fn take_name(&self, row: &Value) -> String {
+        let id = text(&row["id"]);
+        let name = format!("{}-{}", self.name, &id[id.len() - 8..]);
+        let image = text(&self.first["reference"]);
+        self.engine.docker(&["create", "--name", &name, image])
+    }
+
+    /// A container of another image passes for one of the deploy.
+    fn pass_for(&self, row: &Value, image: &str) {
+        let labels = [
+            format!("shipslog.workload={}", self.id),
+            format!("shipslog.deploy={}", text(&row["id"])),
+        ];
+        let name = format!("{}-impostor", self.name);
+        self.engine.docker(&[
+            "run", "-d", "--name", &name, "--label", &labels[0], "--label", &labels[1], image,
+        ]);
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
 #[test]
@@ -201,6 +276,59 @@ fn a_registry_that_echoes_the_credentials_is_denied_and_leaks_nothing() {
         log.contains("registry_denied") && !log.contains(password),
         "{log}"
     );
+}
+
+#[test]
+fn a_name_that_a_foreign_container_has_is_a_conflict_and_the_foreign_one_is_left_alone() {
+    let Some(site) = Site::new() else { return };
+    let reference = site.push(ImageSpec::web("v2"), "2");
+    let mut foreign = String::new();
+    let row = site.interfered("deploys", &json!({ "reference": reference }), |row| {
+        foreign = site.take_name(row);
+    });
+    site.failed_with(&row, "name_conflict");
+    let format = ["inspect", "--format", "{{.State.Status}}"];
+    assert_eq!(
+        site.engine.docker(&[&format[..], &[&foreign]].concat()),
+        "created"
+    );
+
+    assert_eq!(
+        outcome(&site.admin.deploy_reference(&site.id, &reference)).0,
+        "succeeded"
+    );
+    let before = site.serving("v2");
+    let row = site.interfered("rollback", &json!({"deploy_id": site.first["id"]}), |row| {
+        foreign = site.take_name(row);
+    });
+    site.failed_back_to(&before, &row, "name_conflict");
+    assert_eq!(row["rollback_of"], site.first["id"]);
+    assert_eq!(
+        site.engine.docker(&[&format[..], &[&foreign]].concat()),
+        "created"
+    );
+}
+
+#[test]
+fn what_runs_beside_the_pin_in_a_deploys_name_is_a_mismatch() {
+    let Some(site) = Site::new() else { return };
+    let other = site.build(ImageSpec::sleeper(), "other");
+    let reference = site.push(ImageSpec::web("v2"), "2");
+    let row = site.interfered("deploys", &json!({ "reference": reference }), |row| {
+        site.pass_for(row, other.tag());
+    });
+    site.failed_with(&row, "image_mismatch");
+
+    assert_eq!(
+        outcome(&site.admin.deploy_reference(&site.id, &reference)).0,
+        "succeeded"
+    );
+    let before = site.serving("v2");
+    let row = site.interfered("rollback", &json!({"deploy_id": site.first["id"]}), |row| {
+        site.pass_for(row, other.tag());
+    });
+    site.failed_back_to(&before, &row, "image_mismatch");
+    assert_eq!(row["rollback_of"], site.first["id"]);
 }
 
 #[test]
