@@ -1,6 +1,6 @@
 //! The example server as a child process, and a client for it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -72,14 +72,14 @@ impl Setup {
         self
     }
 
-    /// The server's program, which `cargo test` builds beside the tests.
+    /// The server's program, which `cargo test` builds beside the tests when it is not told what to test.
     pub(crate) fn program() -> PathBuf {
         let tests = std::env::current_exe().unwrap();
         let target = tests.parent().and_then(Path::parent).unwrap();
         let program = target.join("examples/server");
         assert!(
-            program.exists(),
-            "{} is not built: run cargo build --example server",
+            is_up_to_date(&program),
+            "{} is not what the sources say: run cargo build --example server",
             program.display()
         );
         program
@@ -111,7 +111,7 @@ impl Setup {
     /// Starts the server and waits until it listens.
     #[track_caller]
     pub(crate) fn start(&self) -> Server {
-        let before = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        let before = fs::metadata(&self.log).map_or(0, |log| log.len());
         let child = self.command().spawn().unwrap();
         let mut server = Server {
             child,
@@ -136,21 +136,33 @@ impl Setup {
 
     /// Runs a server that is expected to end by itself: its status and what it wrote to stderr.
     pub(crate) fn run_to_end(&self) -> (ExitStatus, String) {
-        let _ = std::fs::remove_file(&self.log);
+        let _ = fs::remove_file(&self.log);
         let mut child = self.command().spawn().unwrap();
         let ended = wait_until(Duration::from_secs(60), || child.try_wait().unwrap().is_some());
         if !ended {
             child.kill().unwrap();
         }
         let status = child.wait().unwrap();
-        let text = std::fs::read_to_string(&self.log).unwrap();
+        let text = fs::read_to_string(&self.log).unwrap();
         assert!(ended, "the server goes on: {text}");
         (status, text)
     }
 }
 
+/// Whether the program is there, and none of its sources was changed since. Its dependency file names them.
+fn is_up_to_date(program: &Path) -> bool {
+    let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    let (Ok(built), Ok(sources)) = (changed(program), fs::read_to_string(program.with_extension("d"))) else {
+        return false;
+    };
+    let sources = sources.split_once(": ").map_or("", |(_, sources)| sources);
+    sources
+        .split_whitespace()
+        .all(|source| changed(Path::new(source)).is_ok_and(|source| source <= built))
+}
+
 fn listening(log: &Path, from: u64) -> Option<String> {
-    let text = std::fs::read(log).ok()?;
+    let text = fs::read(log).ok()?;
     let text = String::from_utf8_lossy(text.get(from as usize..)?).into_owned();
     let (_, rest) = text.split_once("listening on http://")?;
     rest.split_once('\n')
@@ -173,7 +185,7 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) fn log_text(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
     /// The first line on its stdout.
