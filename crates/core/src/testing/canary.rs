@@ -10,6 +10,8 @@
 //! assert_eq!(canaries.find_in(log.as_bytes()).unwrap().to_string(), "token, raw");
 //! ```
 
+mod flock;
+
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -19,6 +21,7 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 
 use crate::redact::Redactor;
 use crate::secret::Secret;
+pub use flock::Flock;
 
 /// Stands between the two halves of a canary: what one encoding or another must escape.
 const TRICKY: &str = "+/=:@%\"\\ ~?&#<>'é☃𝄞";
@@ -210,16 +213,22 @@ fn letters(seed: u64) -> String {
 
 /// The index of the form that stands first; of several that begin there, of the longest.
 fn first_in(bytes: &[u8], forms: &[String]) -> Option<usize> {
+    searcher(forms)
+        .find(bytes)
+        .map(|found| found.pattern().as_usize())
+}
+
+/// Finds the form that stands first; of several that begin there, the longest.
+fn searcher(forms: &[String]) -> AhoCorasick {
     #[expect(
         clippy::expect_used,
-        reason = "a few dozen short patterns are far from any limit"
+        reason = "what a test searches for is far from any limit"
     )]
-    let automaton = AhoCorasick::builder()
+    AhoCorasick::builder()
         .kind(Some(AhoCorasickKind::NoncontiguousNFA))
         .match_kind(MatchKind::LeftmostLongest)
         .build(forms)
-        .expect("an automaton of a few dozen patterns");
-    automaton.find(bytes).map(|found| found.pattern().as_usize())
+        .expect("an automaton of some thousand patterns")
 }
 
 /// The value in all encodings, each with its name.
