@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shipslog_test_support::{
     Cleanup, Engine, Health, Image, ImageSpec, Registry, SocketProxy, StubRegistry, engine, free_port,
-    http_get, unique, wait_until,
+    http_get, try_http_get, unique, wait_until,
 };
 use tempfile::TempDir;
 
@@ -85,9 +85,13 @@ impl Site {
             .to_owned()
     }
 
+    /// A container that was put back may have been started a moment ago and not listen yet.
     #[track_caller]
     fn serves(&self, version: &str) {
-        let (status, page) = http_get(&format!("127.0.0.1:{}", self.port), "/");
+        let address = format!("127.0.0.1:{}", self.port);
+        let listens = wait_until(Duration::from_secs(10), || try_http_get(&address, "/").is_ok());
+        assert!(listens, "nobody listens at {address}");
+        let (status, page) = http_get(&address, "/");
         assert_eq!((status, page.trim()), (200, version));
     }
 

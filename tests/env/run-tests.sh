@@ -5,6 +5,8 @@
 #   tests/env/run-tests.sh ARGS...              cargo test ARGS...
 #   tests/env/run-tests.sh --shell [CMD...]     any command, or a shell, in the tests' environment
 #
+# Tests run two for each core, because most of them wait for containers; RUST_TEST_THREADS overrides that.
+#
 # It installs what is missing, starts an engine only if there is none, starts a registry of its own,
 # and leaves nothing of all that running. What it gives to the tests is at the end of this file;
 # tests/support says what they do with it.
@@ -48,6 +50,7 @@ mkdir "$work/tmp"
 
 # In the background, because a signal must not have to wait for the tests to end.
 env --unset=DOCKER_HOST --unset=DOCKER_CONTEXT \
+    RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}" \
     SHIPSLOG_TEST_RUN="$run" \
     SHIPSLOG_TEST_ENGINE="$engine_host" \
     SHIPSLOG_TEST_REGISTRY="$registry_host" \

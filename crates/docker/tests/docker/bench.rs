@@ -13,7 +13,8 @@ use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::Spec;
 use shipslog_docker::{DockerEngine, EngineOptions, ImagePlugin};
 use shipslog_test_support::{
-    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, http_get, unique,
+    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, http_get, try_http_get, unique,
+    wait_until,
 };
 
 pub(crate) struct Bench {
@@ -157,13 +158,14 @@ impl Bench {
         self.deploy(spec).await.expect("v1 can be deployed")
     }
 
-    /// What the published port serves.
+    /// What the published port serves. A container that was put back may have been started a moment ago and not listen
+    /// yet.
     #[track_caller]
     pub(crate) fn page(&self) -> String {
-        http_get(&format!("127.0.0.1:{}", self.port), "/")
-            .1
-            .trim()
-            .to_owned()
+        let address = format!("127.0.0.1:{}", self.port);
+        let listens = wait_until(Duration::from_secs(10), || try_http_get(&address, "/").is_ok());
+        assert!(listens, "nobody listens at {address}");
+        http_get(&address, "/").1.trim().to_owned()
     }
 
     /// Names of the workload's containers, those that run only or all of them, sorted.
