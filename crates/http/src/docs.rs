@@ -22,13 +22,10 @@ pub(crate) fn page(description: &Value) -> String {
             escape(text(&info["version"]))
         ),
     );
-    push(
-        &mut html,
-        format_args!("<p>{}</p>", prose(text(&info["description"]))),
-    );
-    html.push_str(
-        "<p><a href=\"openapi.json\">openapi.json</a> is the same for machines.</p></header><main>",
-    );
+    paragraph(&mut html, text(&info["description"]));
+    html.push_str("<p><a href=\"openapi.json\">openapi.json</a> is the same for machines.</p></header>");
+    contents(&mut html, description);
+    html.push_str("<main>");
     for tag in description["tags"].as_array().into_iter().flatten() {
         section(&mut html, description, tag);
     }
@@ -67,16 +64,31 @@ fn prose(text: &str) -> String {
     html
 }
 
+/// Links to the sections. Their ids cannot be those of types, which begin with a capital.
+fn contents(html: &mut String, description: &Value) {
+    let tags = description["tags"].as_array().into_iter().flatten();
+    html.push_str("<nav>");
+    for name in tags.map(|tag| text(&tag["name"])).chain(["types"]) {
+        let name = escape(name);
+        push(html, format_args!("<a href=\"#{name}\">{name}</a>"));
+    }
+    html.push_str("</nav>");
+}
+
+/// Nothing where there is nothing to say.
+fn paragraph(html: &mut String, text: &str) {
+    if !text.is_empty() {
+        push(html, format_args!("<p>{}</p>", prose(text)));
+    }
+}
+
 fn section(html: &mut String, description: &Value, tag: &Value) {
     let name = text(&tag["name"]);
     push(
         html,
-        format_args!(
-            "<section><h2>{}</h2><p>{}</p>",
-            escape(name),
-            prose(text(&tag["description"]))
-        ),
+        format_args!("<section id=\"{0}\"><h2>{0}</h2>", escape(name)),
     );
+    paragraph(html, text(&tag["description"]));
     for (path, item) in description["paths"].as_object().into_iter().flatten() {
         let methods = item.as_object().into_iter().flatten();
         for (method, operation) in methods.filter(|(_, operation)| operation["tags"][0] == name) {
@@ -97,7 +109,7 @@ fn operation(html: &mut String, method: &str, path: &str, operation: &Value) {
     );
     push(html, format_args!(" <i>{}</i></h3>", escape(role(operation))));
     for part in ["summary", "description"] {
-        push(html, format_args!("<p>{}</p>", prose(text(&operation[part]))));
+        paragraph(html, text(&operation[part]));
     }
     parameters(html, operation);
     if let Some(body) = content_type(&operation["requestBody"]) {
@@ -167,16 +179,11 @@ fn table(html: &mut String, head: [&str; 3], rows: impl Iterator<Item = [String;
 }
 
 fn schemas(html: &mut String, schemas: &Value) {
-    html.push_str("<section><h2>Types</h2>");
+    html.push_str("<section id=\"types\"><h2>types</h2>");
     for (name, schema) in schemas.as_object().into_iter().flatten() {
         let name = escape(name);
-        push(
-            html,
-            format_args!(
-                "<article id=\"{name}\"><h3>{name}</h3><p>{}</p>",
-                prose(text(&schema["description"]))
-            ),
-        );
+        push(html, format_args!("<article id=\"{name}\"><h3>{name}</h3>"));
+        paragraph(html, text(&schema["description"]));
         fields(html, schema);
         choices(html, schema);
         html.push_str("</article>");
@@ -204,19 +211,27 @@ fn fields(html: &mut String, schema: &Value) {
             [
                 format!("{}{optional}", escape(name)),
                 type_of(field),
-                prose(text(&field["description"])),
+                prose(description_of(field)),
             ]
         });
     table(html, ["Field", "Type", ""], rows);
 }
 
+/// What is said of a field. Of one that may be `null`, it stands beside the type that it has otherwise.
+fn description_of(field: &Value) -> &str {
+    let choices = field["oneOf"].as_array().into_iter().flatten();
+    std::iter::once(field)
+        .chain(choices)
+        .map(|part| text(&part["description"]))
+        .find(|said| !said.is_empty())
+        .unwrap_or_default()
+}
+
 /// The variants of an enumeration: names alone, names with a description, or objects told apart by one field.
 fn choices(html: &mut String, schema: &Value) {
-    let named = schema["enum"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|name| [escape(text(name)), String::new(), String::new()]);
+    let names = schema["enum"].as_array().into_iter().flatten();
+    let names: Vec<String> = names.map(|name| format!("`{}`", text(name))).collect();
+    paragraph(html, &names.join(", "));
     let variants = ["oneOf", "allOf", "anyOf"]
         .into_iter()
         .filter_map(|key| schema[key].as_array())
@@ -228,7 +243,7 @@ fn choices(html: &mut String, schema: &Value) {
             prose(text(&variant["description"])),
         ]
     });
-    table(html, ["Value", "Type", ""], named.chain(described));
+    table(html, ["Value", "Type", ""], described);
 }
 
 fn variant_name(variant: &Value) -> String {
@@ -274,11 +289,35 @@ fn plain(name: &str, schema: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn text_is_escaped_and_only_paired_backticks_are_code() {
         assert_eq!(prose("a `<b>` & c"), "a <code>&lt;b&gt;</code> &amp; c");
         assert_eq!(prose("`a` and an odd ` <"), "<code>a</code> and an odd  &lt;");
+    }
+
+    #[test]
+    fn sections_are_linked_and_names_alone_are_listed() {
+        let html = page(&json!({
+            "info": {"title": "x", "version": "1", "description": "y"},
+            "tags": [{"name": "deploys", "description": "What was done"}],
+            "paths": {},
+            "components": {"schemas": {
+                "Marker": {"enum": ["lost", "found"]},
+                "Row": {"properties": {"marker": {"oneOf": [{"$ref": "#/components/schemas/Marker", "description": "Why"}, {"type": "null"}]}}},
+            }},
+        }));
+        for part in [
+            "<a href=\"#deploys\">deploys</a>",
+            "<section id=\"deploys\"><h2>deploys</h2>",
+            "<p><code>lost</code>, <code>found</code></p>",
+            "<td><a href=\"#Marker\">Marker</a> or null</td><td>Why</td>",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert!(!html.contains("<p></p>"), "{html}");
     }
 }
