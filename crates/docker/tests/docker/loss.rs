@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use shipslog_core::deploys::{DeployEvent, DeployStep, DispatchPlugin as _, FailureMarker, Job};
+use shipslog_docker::ImagePlugin;
 use shipslog_test_support::{ImageSpec, SocketProxy, write_docker_config};
 
-use crate::bench::{bench, registry_for};
+use crate::bench::{Bench, bench, registry_for};
 
 /// Waits until the dispatch tells of a step that `wanted` knows.
 async fn told(job: &Job, wanted: impl Fn(&DeployStep) -> bool) {
@@ -52,6 +53,11 @@ async fn in_the_middle_of_a_pull() {
         .unwrap_err();
     assert_eq!(lost.marker(), FailureMarker::EngineUnavailable);
     assert_eq!(bench.page(), "v1");
+    comes_back(&bench, &engine, &plugin).await;
+}
+
+/// With the engine there again, version 1 alone is there, and serves.
+async fn comes_back(bench: &Bench, engine: &SocketProxy, plugin: &ImagePlugin) {
     engine.restore();
     plugin
         .settle(&bench.workload, bench.current.as_ref())
@@ -74,12 +80,7 @@ async fn in_the_middle_of_a_swap() {
     });
     assert_eq!(ran.unwrap_err().marker(), FailureMarker::EngineUnavailable);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    engine.restore();
-    plugin
-        .settle(&bench.workload, bench.current.as_ref())
-        .await
-        .unwrap();
-    assert_eq!((bench.page().as_str(), bench.containers(true).len()), ("v1", 1));
+    comes_back(&bench, &engine, &plugin).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Call, Rig, call, get, post, spec};
+use crate::rig::{Call, Rig, call, get, post, spec, spec_with};
 
 async fn refused(rig: &Rig, call: Call, status: u16, field: &str) {
     let problem = rig.send(call.clone()).await.problem(status);
@@ -13,17 +13,9 @@ async fn refused(rig: &Rig, call: Call, status: u16, field: &str) {
     );
 }
 
-fn with(change: Value) -> Value {
-    let mut spec = spec("web");
-    spec.as_object_mut()
-        .unwrap()
-        .extend(change.as_object().unwrap().clone());
-    spec
-}
-
 async fn refused_spec(field: &str, change: Value) {
     let rig = Rig::new();
-    refused(&rig, post("/api/workloads").json(&with(change)), 422, field).await;
+    refused(&rig, post("/api/workloads").json(&spec_with(change)), 422, field).await;
     assert_eq!(rig.send(get("/api/workloads")).await.json(), json!([]));
 }
 

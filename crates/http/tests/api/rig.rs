@@ -157,6 +157,15 @@ pub(crate) fn spec(name: &str) -> Value {
     json!({"name": name, "source": {"kind": "fake", "reference": "registry/app:1"}})
 }
 
+/// The spec of `web` with some fields added, or in the place of others.
+pub(crate) fn spec_with(fields: Value) -> Value {
+    let mut spec = spec("web");
+    spec.as_object_mut()
+        .unwrap()
+        .extend(fields.as_object().unwrap().clone());
+    spec
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     method: String,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 use shipslog_core::testing::canary::{Alphabet, Canary};
 
-use crate::rig::{ADMIN, Call, Rig, call, get, post, spec};
+use crate::rig::{ADMIN, Call, Rig, call, get, post, spec_with};
 
 /// The value in every place of a body that takes a value of another kind, or none like it.
 fn misplaced(secret: &str) -> Vec<Value> {
@@ -37,15 +37,7 @@ fn misplaced(secret: &str) -> Vec<Value> {
         json!({"rollout": {"strategy": secret}}),
         json!({"unheard_of": secret}),
     ];
-    changes.into_iter().map(with).collect()
-}
-
-fn with(change: Value) -> Value {
-    let mut spec = spec("web");
-    spec.as_object_mut()
-        .unwrap()
-        .extend(change.as_object().unwrap().clone());
-    spec
+    changes.into_iter().map(spec_with).collect()
 }
 
 fn encoded(secret: &str) -> String {
