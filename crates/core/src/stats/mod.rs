@@ -4,7 +4,8 @@
 //! every container at a steady tick and hands each [`Tick`] to a [`StatsStore`]. The store gives the window of a workload
 //! back as [`Columns`]; [`aggregate()`] sums them to one [`Point`] a timestamp, [`downsample`] thins the points of a long
 //! window, and [`roll_up`] makes buckets that outlive the samples. [`HistoryQuery`] answers from whichever of them reaches
-//! back far enough, and [`usage()`] adds up core-seconds and byte-seconds.
+//! back far enough, and [`usage()`] adds up core-seconds and byte-seconds. A [`RingBuffer`] holds the latest items of a
+//! stream for readers that poll.
 
 mod aggregate;
 mod collector;
@@ -14,6 +15,7 @@ mod rates;
 mod recorder;
 mod retention;
 mod rollup;
+mod ring;
 mod sample;
 mod steps;
 mod store;
@@ -27,6 +29,7 @@ pub use rates::rates;
 pub use recorder::{Recorder, RecorderOptions, TickError};
 pub use retention::Retention;
 pub use rollup::{Rollup, Tier, roll_up};
+pub use ring::{Batch, Cursor, InvalidCursor, Read, RingBuffer};
 pub use sample::{Counters, CpuCounters, IoCounters, MemoryCounters, Sample};
 pub use steps::{SteppedPoint, auto_step, coarsen, downsample};
 pub use store::{ContainerRecord, StatsStore, Tick, TickRow};
