@@ -55,7 +55,7 @@ impl<T: Copy + Send> Chunks<T> {
         let chunks = listed + PINS + 1;
         debug_assert!(chunks <= 1 << PLACE_BITS);
         Self {
-            slots: Slots::new(chunks << shift),
+            slots: Slots::new(chunks.saturating_mul(1 << shift)),
             shift,
             directory: (0..listed).map(|_| AtomicU64::new(0)).collect(),
             pins: Pins::new(),
@@ -185,4 +185,82 @@ fn pack(number: u64, chunk: usize) -> u64 {
 
 fn place(entry: u64) -> usize {
     (entry & ((1 << PLACE_BITS) - 1)) as usize
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Chunks of 2 items, of which 3 are listed.
+    fn chunks() -> Chunks<u64> {
+        Chunks::with_chunks_of(1, 4)
+    }
+
+    #[test]
+    fn a_chunk_is_not_used_again_while_a_reader_is_in_it() {
+        let chunks = chunks();
+        let mut pins = Vec::new();
+        let mut next = 0;
+        for _ in 0..PINS {
+            chunks.push(next);
+            let mut pin = None;
+            let chunk = chunks.hold(next, &mut pin).unwrap();
+            pins.push((pin, chunk, next));
+            (next + 1..next + 20).for_each(|item| chunks.push(item));
+            next += 20;
+        }
+        (next..next + 1_000).for_each(|item| chunks.push(item));
+        for (pin, chunk, item) in pins {
+            // SAFETY: The chunk was found in the directory after it was pinned, and the pin is still there.
+            assert_eq!(unsafe { chunks.slots.read(chunks.slot(chunk, item)) }, item);
+            drop(pin);
+        }
+        assert_eq!(chunks.get(next + 999), Some(next + 999));
+    }
+
+    #[test]
+    fn memory_stays_what_it_was() {
+        let chunks = chunks();
+        let spare = |chunks: &Chunks<u64>| {
+            let writer = lock(&chunks.writer);
+            (writer.spare.capacity(), writer.spare.as_ptr())
+        };
+        let before = spare(&chunks);
+        (0..1_000).for_each(|item| chunks.push(item));
+        assert_eq!(spare(&chunks), before);
+    }
+
+    #[test]
+    fn an_item_whose_chunk_left_the_directory_is_not_found() {
+        let chunks = chunks();
+        (0..9).for_each(|item| chunks.push(item));
+        let mut items = Vec::new();
+        assert_eq!((chunks.copy(0..9, &mut items), items.len()), (0, 0));
+        assert_eq!(chunks.get(3), None);
+        assert_eq!((chunks.copy(4..9, &mut items), items), (9, vec![4, 5, 6, 7, 8]));
+    }
+
+    #[test]
+    fn a_reader_without_a_place_waits_for_another_reader_alone() {
+        let chunks = chunks();
+        chunks.push(7);
+        let mut pins: Vec<_> = (0..PINS).map(|_| chunks.pins.pin(0)).collect();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| chunks.get(0));
+            (8..100).for_each(|item| chunks.push(item));
+            pins.pop();
+            // The reader may come after the pushes, when its item is gone.
+            assert!(matches!(reader.join(), Ok(None | Some(7))));
+        });
+    }
+
+    #[test]
+    fn every_capacity_has_chunks_that_an_entry_can_name() {
+        for capacity in [1, 7, 8, 9, 511, 512, 513, 3_000, 4_097, 100_000] {
+            let chunks = Chunks::<u8>::new(capacity);
+            let spare = lock(&chunks.writer).spare.len();
+            assert!(spare <= 1 << PLACE_BITS, "{capacity}: {spare}");
+            assert!(chunks.directory.len() > capacity >> chunks.shift, "{capacity}");
+        }
+    }
 }

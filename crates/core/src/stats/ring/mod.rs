@@ -6,6 +6,8 @@
 )]
 mod chunks;
 mod cursor;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod pins;
 #[expect(
     unsafe_code,
