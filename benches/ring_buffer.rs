@@ -21,7 +21,6 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use ringbuf::LocalRb;
 use ringbuf::storage::Heap;
-use ringbuf::traits::RingBuffer as _;
 use shipslog_core::stats::{Cursor, RingBuffer};
 
 const CAPACITY: usize = 3_000;
@@ -29,9 +28,9 @@ const CAPACITY: usize = 3_000;
 const READERS: [usize; 3] = [0, 1, 8];
 
 /// Pushes that are timed one by one, in each round for each contender.
-const PUSHES: usize = 300_000;
+const PUSHES: usize = 100_000;
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 type Item = [u64; 8];
 
@@ -327,9 +326,9 @@ fn beside_readers<B: Buffer>(buffer: &B, readers: usize, measure: impl FnOnce())
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    group.sample_size(30);
-    group.warm_up_time(Duration::from_millis(300));
-    group.measurement_time(Duration::from_millis(900));
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_millis(100));
+    group.measurement_time(Duration::from_millis(300));
     group
 }
 

@@ -17,8 +17,9 @@ use super::sync::{AtomicU64, Mutex, Ordering, Padded, lock, store_before_load, y
 /// Bits of a directory entry that say where in memory the chunk is; the others hold its number.
 const PLACE_BITS: u32 = 8;
 
-/// How many chunks hold the items of one buffer, about: enough that spare ones add little, and few enough for the directory.
-const CHUNKS: usize = 64;
+/// How many chunks hold the items of one buffer, about: enough that spare ones add little, and so
+/// few that a read of a hundred items pins one or two.
+const CHUNKS: usize = 16;
 
 /// The fewest slots in a chunk, so that small buffers do not open one at every push.
 const MIN_CHUNK: usize = 8;
@@ -149,19 +150,17 @@ impl<T: Copy + Send> Chunks<T> {
     /// Pins the chunk of an item, with a new pin or with the one that is there, and says where it is in memory. `None`
     /// if the chunk has left the directory.
     fn hold<'a>(&'a self, seq: u64, pin: &mut Option<Pin<'a>>) -> Option<usize> {
-        let chunk = self.find(seq)?;
-        match pin {
-            Some(pin) => pin.move_to(chunk),
-            None => *pin = Some(self.pins.pin(chunk)),
-        }
-        (self.find(seq) == Some(chunk)).then_some(chunk)
-    }
-
-    /// Where in memory the chunk of an item is, if it still is in the directory.
-    fn find(&self, seq: u64) -> Option<usize> {
         let number = seq >> self.shift;
-        let entry = self.entry(number).load(Ordering::SeqCst);
-        (entry >> PLACE_BITS == number + 1).then(|| place(entry))
+        let entry = self.entry(number);
+        let found = entry.load(Ordering::Relaxed);
+        if found >> PLACE_BITS != number + 1 {
+            return None;
+        }
+        match pin {
+            Some(pin) => pin.move_to(place(found)),
+            None => *pin = Some(self.pins.pin(place(found))),
+        }
+        (entry.load(Ordering::SeqCst) == found).then(|| place(found))
     }
 
     fn entry(&self, number: u64) -> &AtomicU64 {

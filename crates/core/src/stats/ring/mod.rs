@@ -30,9 +30,10 @@ const DEFAULT_CAPACITY: usize = 3_000;
 ///
 /// A push overwrites the oldest item once the buffer is full. Each reader keeps a [`Cursor`], and [`Self::since`] tells
 /// it what came after, and how much of that was overwritten before it asked. Any thread may push and any may read: writers
-/// take turns, a writer never waits for a reader, and a reader neither for a writer nor, up to 16 that copy at the same
-/// instant, for other readers. Memory is taken when the buffer is made and never again: that of the items, and of 17
-/// chunks, each a 64th of the capacity or 8 items, that readers may be copying from while they are replaced.
+/// take turns, a writer never waits for a reader, and a reader neither for a writer nor, up to 8 that copy at the same
+/// instant, for other readers. Memory is taken when the buffer is made and never again: that of the items, and of 10
+/// chunks, each between a 16th and an 8th of the capacity or 8 items, that readers may be copying from while they are
+/// replaced.
 ///
 /// ```
 /// use shipslog_core::stats::{Cursor, RingBuffer};
@@ -105,17 +106,11 @@ impl<T: Copy + Send> RingBuffer<T> {
     #[inline]
     pub fn since(&self, cursor: Cursor) -> Batch<T> {
         let mut items = Vec::new();
-        let Read {
-            next,
-            missed,
-            restarted,
-        } = self.since_into(cursor, &mut items);
-        Batch {
-            items,
-            next,
-            missed,
-            restarted,
-        }
+        let read = match self.nothing_after(cursor) {
+            Some(nothing) => return nothing.with(items),
+            None => self.copy_after(cursor, &mut items),
+        };
+        read.with(items)
     }
 
     /// Appends the items after the cursor to `into`, the oldest first; allocates only if they do not fit there.
@@ -124,14 +119,10 @@ impl<T: Copy + Send> RingBuffer<T> {
     /// ends before that, `next` says where, and the read after counts what was missed.
     #[inline]
     pub fn since_into(&self, cursor: Cursor, into: &mut Vec<T>) -> Read {
-        let pushed = self.chunks.pushed();
-        let known = cursor.is_of(self);
-        if known && cursor.seq >= pushed {
-            return self.read_to(pushed, 0);
+        match self.nothing_after(cursor) {
+            Some(nothing) => nothing,
+            None => self.copy_after(cursor, into),
         }
-        let read = self.copy_since(known.then_some(cursor.seq), pushed, into);
-        let restarted = !known && cursor != Cursor::START;
-        Read { restarted, ..read }
     }
 
     /// The latest item, if there was one.
@@ -172,17 +163,31 @@ impl<T: Copy + Send> RingBuffer<T> {
         }
     }
 
+    /// The answer to a poll in vain.
+    #[inline]
+    fn nothing_after(&self, cursor: Cursor) -> Option<Read> {
+        let pushed = self.chunks.pushed();
+        (cursor.is_of(self) && cursor.seq >= pushed).then(|| self.read_to(pushed, 0))
+    }
+
+    fn copy_after(&self, cursor: Cursor, into: &mut Vec<T>) -> Read {
+        let known = cursor.is_of(self);
+        let read = self.copy_from(known.then_some(cursor.seq), into);
+        let restarted = !known && cursor != Cursor::START;
+        Read { restarted, ..read }
+    }
+
     /// Copies what is there from `seq` on, or all of it. Items that are overwritten before the first could be copied are
     /// missed, and the read begins again with what is there then.
-    fn copy_since(&self, seq: Option<u64>, mut pushed: u64, into: &mut Vec<T>) -> Read {
+    fn copy_from(&self, seq: Option<u64>, into: &mut Vec<T>) -> Read {
         loop {
+            let pushed = self.chunks.pushed();
             let oldest = pushed.saturating_sub(self.capacity as u64);
             let from = seq.map_or(oldest, |seq| seq.max(oldest));
             let end = self.chunks.copy(from..pushed, into);
             if end > from || from == pushed {
                 return self.read_to(end, seq.map_or(0, |seq| from - seq));
             }
-            pushed = self.chunks.pushed();
         }
     }
 
@@ -191,6 +196,17 @@ impl<T: Copy + Send> RingBuffer<T> {
             next: self.cursor_at(seq),
             missed,
             restarted: false,
+        }
+    }
+}
+
+impl Read {
+    fn with<T>(self, items: Vec<T>) -> Batch<T> {
+        Batch {
+            items,
+            next: self.next,
+            missed: self.missed,
+            restarted: self.restarted,
         }
     }
 }

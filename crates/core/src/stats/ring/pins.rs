@@ -3,7 +3,7 @@
 use super::sync::{AtomicUsize, Ordering, Padded, store_before_load, thread_number, yield_now};
 
 /// How many readers can copy at the same instant; one more waits for one of them, the writer for none.
-pub(super) const PINS: usize = if cfg!(loom) { 1 } else { 16 };
+pub(super) const PINS: usize = if cfg!(loom) { 1 } else { 8 };
 
 const IDLE: usize = 0;
 
