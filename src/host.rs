@@ -9,7 +9,7 @@ use shipslog_core::stats::{Collector, Recorder, RecorderOptions, Retention};
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory};
-use shipslog_docker::{CollectorOptions, DockerApiCollector, DockerEngine, EngineOptions, ImagePlugin};
+use shipslog_docker::{CollectorOptions, DockerEngine, EngineOptions, ImagePlugin};
 use shipslog_http::{Api, Authenticator, HostPolicy};
 use shipslog_store::{OpenError, SqliteStore};
 use tokio_util::sync::CancellationToken;
@@ -113,10 +113,7 @@ impl Shipslog {
             dispatcher.clone(),
             Arc::clone(&clock),
         );
-        let collector: Arc<dyn Collector> = Arc::new(DockerApiCollector::new(
-            engine.clone(),
-            CollectorOptions::default(),
-        ));
+        let collector = collector(&engine);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let log = Self {
             store,
@@ -163,7 +160,7 @@ impl Shipslog {
             dispatcher: self.dispatcher.clone(),
             catalog: self.catalog.clone(),
             inventory: Arc::new(self.engine.clone()),
-            collector: self.collector.kind(),
+            collector: Arc::clone(&self.collector),
             tick: self.options.tick,
             retention: self.options.retention,
             clock: Arc::clone(&self.clock),
@@ -188,6 +185,16 @@ impl Shipslog {
         self.tasks.close();
         tokio::join!(self.dispatcher.shutdown(bound), self.tasks.wait());
     }
+}
+
+/// The host's files where there are such, the engine's API elsewhere.
+fn collector(engine: &DockerEngine) -> Arc<dyn Collector> {
+    #[cfg(target_os = "linux")]
+    use shipslog_docker::CgroupCollector as Preferred;
+    #[cfg(not(target_os = "linux"))]
+    use shipslog_docker::DockerApiCollector as Preferred;
+
+    Arc::new(Preferred::new(engine.clone(), CollectorOptions::default()))
 }
 
 fn engine_options(options: &Options) -> EngineOptions {

@@ -57,4 +57,6 @@ mod workloads;
 
 pub use deploys::ImagePlugin;
 pub use engine::{DockerEngine, EngineOptions};
+#[cfg(target_os = "linux")]
+pub use stats::CgroupCollector;
 pub use stats::{CollectorOptions, DockerApiCollector};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::Dispatcher;
-use shipslog_core::stats::Retention;
+use shipslog_core::stats::{Collector, Retention};
 use shipslog_core::store::Store;
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory};
@@ -23,8 +23,8 @@ pub struct Api {
     pub catalog: Catalog,
     /// Says whether the engine is there.
     pub inventory: Arc<dyn Inventory>,
-    /// The collector's own name for itself: [`Collector::kind`](shipslog_core::stats::Collector::kind).
-    pub collector: &'static str,
+    /// Says how counters are read: [`Collector::status`].
+    pub collector: Arc<dyn Collector>,
     /// Time between two stored samples.
     pub tick: Duration,
     /// How long history is kept, which is the longest window that is answered, and how finely.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use shipslog_core::stats::Tier;
+use shipslog_core::stats::{self, Tier};
 use shipslog_core::workloads::EngineInfo;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -112,9 +112,40 @@ struct EngineStatus {
 /// What reads the containers' counters.
 #[derive(Debug, Serialize, ToSchema)]
 struct CollectorStatus {
-    /// Such as `docker_api`.
+    /// How most containers were read last: `cgroup`, which is directly from the host's files, or `docker_api`.
     #[schema(value_type = String)]
     kind: &'static str,
+    /// Why it is that way. `null` when there is no choice, or nothing was read yet.
+    reason: Option<String>,
+    /// The containers, way by way and reason by reason, the largest share first.
+    shares: Vec<CollectorShare>,
+}
+
+/// The containers that are read in one way for one reason.
+#[derive(Debug, Serialize, ToSchema)]
+struct CollectorShare {
+    /// How they are read.
+    #[schema(value_type = String)]
+    kind: &'static str,
+    /// Why so.
+    reason: String,
+    /// How many they are.
+    containers: usize,
+}
+
+impl From<stats::CollectorStatus> for CollectorStatus {
+    fn from(status: stats::CollectorStatus) -> Self {
+        let share = |share: stats::CollectorShare| CollectorShare {
+            kind: share.kind,
+            reason: share.reason,
+            containers: share.containers,
+        };
+        Self {
+            kind: status.kind,
+            reason: status.reason,
+            shares: status.shares.into_iter().map(share).collect(),
+        }
+    }
 }
 
 /// Version, store, engine, collector and sampling.
@@ -135,7 +166,7 @@ async fn system(State(api): State<Arc<Api>>) -> Json<System> {
             size: api.store.size().await.ok(),
         },
         engine: engine(&api).await,
-        collector: CollectorStatus { kind: api.collector },
+        collector: api.collector.status().into(),
         tick_interval_s: api.tick.as_secs(),
         retention_s: api.retention.longest.seconds(),
         history: HistoryStatus {

@@ -25,11 +25,53 @@ pub enum CollectError {
     Unavailable,
 }
 
+/// How a collector reads at the moment, and why so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorStatus {
+    /// The way in which most containers were read when they were last asked for, such as `cgroup` or `docker_api`. Before
+    /// that, the way that is tried first.
+    pub kind: &'static str,
+    /// Why it is that way, in words that are safe to show. `None` when there is no choice, or nothing was read yet.
+    pub reason: Option<String>,
+    /// The containers that are followed, way by way and reason by reason, the largest share first. Empty when the collector
+    /// follows none: it has but one way, or nothing was read yet.
+    pub shares: Vec<CollectorShare>,
+}
+
+/// The containers that are read in one way for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorShare {
+    /// How they are read.
+    pub kind: &'static str,
+    /// Why so, in words that are safe to show.
+    pub reason: String,
+    /// How many they are, at least 1.
+    pub containers: usize,
+}
+
+impl From<&'static str> for CollectorStatus {
+    /// Of a collector that has but one way of reading, of this kind.
+    fn from(kind: &'static str) -> Self {
+        Self {
+            kind,
+            reason: None,
+            shares: Vec::new(),
+        }
+    }
+}
+
 /// Reads cumulative counters. Rates are core's business, so that every backend gives the same numbers.
 #[async_trait]
 pub trait Collector: Debug + Send + Sync + 'static {
-    /// How it reads, for `/api/system`: `docker_api`.
+    /// How it reads where it can: `cgroup` or `docker_api`. It never changes.
     fn kind(&self) -> &'static str;
+
+    /// How it reads at the moment, and why, for `/api/system`. Answered from memory, at once.
+    ///
+    /// A collector with one way of reading has nothing to add to its [`kind`](Self::kind).
+    fn status(&self) -> CollectorStatus {
+        self.kind().into()
+    }
 
     /// Reads these containers side by side, each with a time-out of its own, so that one that hangs costs only itself.
     ///

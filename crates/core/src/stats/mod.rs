@@ -22,7 +22,7 @@ mod store;
 mod usage;
 
 pub use aggregate::{Point, Totals, aggregate};
-pub use collector::{CollectError, Collector};
+pub use collector::{CollectError, Collector, CollectorShare, CollectorStatus};
 pub use columns::{Block, BlockColumn, BlockRun, BrokenBlock, Columns, ColumnsBuilder, Values};
 pub use history::{History, HistoryQuery, Step};
 pub use rates::rates;

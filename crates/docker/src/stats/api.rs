@@ -1,7 +1,5 @@
 //! Many containers read side by side.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use bollard::models::{ContainerInspectResponse, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptionsBuilder;
@@ -9,41 +7,10 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use shipslog_core::id::ContainerId;
 use shipslog_core::stats::{CollectError, Collector, Counters};
 
+use super::CollectorOptions;
 use super::counters::counters;
 use crate::DockerEngine;
 use crate::engine::{Fault, Unreachable};
-
-/// How a [`DockerApiCollector`] reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectorOptions {
-    timeout: Duration,
-    side_by_side: usize,
-}
-
-impl Default for CollectorOptions {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(5),
-            side_by_side: 64,
-        }
-    }
-}
-
-impl CollectorOptions {
-    /// How long one container may take, 5 seconds by default.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many containers are read at a time, 64 by default and at least 1. Each takes two connections.
-    #[must_use]
-    pub fn with_side_by_side(mut self, containers: usize) -> Self {
-        self.side_by_side = containers.max(1);
-        self
-    }
-}
 
 /// Reads counters through the engine's API: works with any engine that can be reached, wherever it is.
 ///
@@ -79,7 +46,7 @@ impl DockerApiCollector {
         self.engine.call(self.options.timeout, once).await
     }
 
-    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Fault> {
+    pub(super) async fn inspect(&self, id: &ContainerId) -> Result<ContainerInspectResponse, Fault> {
         self.engine
             .call(self.options.timeout, async |docker| {
                 docker.inspect_container(id.as_str(), None).await
@@ -110,7 +77,7 @@ impl Collector for DockerApiCollector {
     }
 }
 
-fn refusal(fault: Fault) -> CollectError {
+pub(super) fn refusal(fault: Fault) -> CollectError {
     match fault {
         Fault::Unreachable(Unreachable::TimedOut) => CollectError::TimedOut,
         Fault::Unreachable(Unreachable::Garbled) => CollectError::Unreadable,

@@ -24,6 +24,7 @@ pub(super) fn counters(
         .blkio_stats
         .as_ref()
         .and_then(|block| block.io_service_bytes_recursive.as_deref());
+    let own_networks = stats.networks.as_ref().filter(|_| has_own_network(container));
     Ok(Counters {
         read_at,
         started_at: time(state.started_at.as_deref())?,
@@ -33,12 +34,12 @@ pub(super) fn counters(
             .memory_stats
             .as_ref()
             .and_then(|memory| self::memory(memory, is_limited(container))),
-        network: stats.networks.as_ref().and_then(network),
+        network: own_networks.and_then(network),
         block: block.map(self::block),
     })
 }
 
-fn time(text: Option<&str>) -> Result<Option<Timestamp>, CollectError> {
+pub(super) fn time(text: Option<&str>) -> Result<Option<Timestamp>, CollectError> {
     text.map(|text| text.parse().map_err(|_| CollectError::Unreadable))
         .transpose()
 }
@@ -65,6 +66,15 @@ fn is_limited(container: &ContainerInspectResponse) -> bool {
         .as_ref()
         .and_then(|config| config.memory)
         .is_none_or(|limit| limit > 0)
+}
+
+/// Of a container in another's network the engine gives the other's counters, which would then count twice.
+pub(super) fn has_own_network(container: &ContainerInspectResponse) -> bool {
+    let config = container.host_config.as_ref();
+    let mode = config
+        .and_then(|config| config.network_mode.as_deref())
+        .unwrap_or_default();
+    !matches!(mode, "host" | "none") && !mode.starts_with("container:")
 }
 
 fn memory(memory: &ContainerMemoryStats, is_limited: bool) -> Option<MemoryCounters> {

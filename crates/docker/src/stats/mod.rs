@@ -1,6 +1,12 @@
-//! Counters of containers, read from the engine.
+//! Counters of containers, read from the engine or where the kernel keeps them.
 
 mod api;
+#[cfg(target_os = "linux")]
+mod cgroup;
 mod counters;
+mod options;
 
-pub use api::{CollectorOptions, DockerApiCollector};
+pub use api::DockerApiCollector;
+#[cfg(target_os = "linux")]
+pub use cgroup::CgroupCollector;
+pub use options::CollectorOptions;

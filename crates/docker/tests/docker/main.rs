@@ -7,6 +7,8 @@
 )]
 
 mod bench;
+#[cfg(target_os = "linux")]
+mod cgroup;
 mod engine;
 mod failures;
 mod fake_engine;

@@ -15,7 +15,7 @@ fn collector(host: &str) -> DockerApiCollector {
 }
 
 /// Runs an image with these arguments; answers the container's id.
-fn run(bench: &Bench, name: &str, image: &ImageSpec, arguments: &[&str]) -> ContainerId {
+pub(crate) fn run(bench: &Bench, name: &str, image: &ImageSpec, arguments: &[&str]) -> ContainerId {
     let (image, name) = (bench.build(image, name), format!("{}-{name}", bench.name));
     let run = [&["run", "--detach", "--name", &name], arguments, &[image.tag()]].concat();
     bench.engine.docker(&run).parse().unwrap()

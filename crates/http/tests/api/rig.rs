@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use shipslog_core::deploys::{Dispatcher, DispatcherOptions};
+use shipslog_core::id::ContainerId;
 use shipslog_core::secret::Secret;
-use shipslog_core::stats::Retention;
+use shipslog_core::stats::{CollectError, Collector, Counters, Retention};
 use shipslog_core::store::Store;
 use shipslog_core::testing::{FakeSecrets, ManualClock};
 use shipslog_core::time::{Clock, Timestamp};
@@ -62,6 +63,21 @@ impl Inventory for FakeInventory {
     }
 }
 
+/// Reads nothing, in one way.
+#[derive(Debug)]
+struct FakeCollector;
+
+#[async_trait]
+impl Collector for FakeCollector {
+    fn kind(&self) -> &'static str {
+        "none"
+    }
+
+    async fn collect(&self, _: &[ContainerId]) -> Vec<Result<Counters, CollectError>> {
+        Vec::new()
+    }
+}
+
 pub(crate) struct Rig {
     pub(crate) app: Router,
     pub(crate) store: Arc<dyn Store>,
@@ -105,7 +121,7 @@ impl Rig {
             dispatcher: dispatcher.clone(),
             catalog,
             inventory: listed,
-            collector: "none",
+            collector: Arc::new(FakeCollector),
             tick: Duration::from_secs(10),
             retention: Retention::default(),
             clock,

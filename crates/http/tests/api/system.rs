@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
+use shipslog_core::id::ContainerId;
+use shipslog_core::stats::{CollectError, Collector, CollectorShare, CollectorStatus, Counters};
 use shipslog_http::{Api, Authenticator, Identity, router};
 
 use crate::rig::{Rig, get};
@@ -49,7 +51,56 @@ async fn the_system_is_described() {
             &system["tick_interval_s"],
             &system["retention_s"]
         ),
-        (&json!({"kind": "none"}), &json!(10), &json!(7_776_000))
+        (
+            &json!({"kind": "none", "reason": null, "shares": []}),
+            &json!(10),
+            &json!(7_776_000)
+        )
+    );
+}
+
+/// Could not read everything where it wanted to.
+#[derive(Debug)]
+struct Divided;
+
+#[async_trait]
+impl Collector for Divided {
+    fn kind(&self) -> &'static str {
+        "cgroup"
+    }
+
+    fn status(&self) -> CollectorStatus {
+        let share = |kind, reason: &str, containers| CollectorShare {
+            kind,
+            reason: reason.to_owned(),
+            containers,
+        };
+        CollectorStatus {
+            kind: "docker_api",
+            reason: Some("not mounted".to_owned()),
+            shares: vec![
+                share("docker_api", "not mounted", 3),
+                share("cgroup", "mounted", 1),
+            ],
+        }
+    }
+
+    async fn collect(&self, _: &[ContainerId]) -> Vec<Result<Counters, CollectError>> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn the_system_says_how_containers_are_read_and_why() {
+    let collector = Arc::new(Divided);
+    let rig = Rig::with(|api| router(Api { collector, ..api }));
+    let system = rig.send(get("/api/system").by_viewer()).await.json();
+    assert_eq!(
+        system["collector"],
+        json!({"kind": "docker_api", "reason": "not mounted", "shares": [
+            {"kind": "docker_api", "reason": "not mounted", "containers": 3},
+            {"kind": "cgroup", "reason": "mounted", "containers": 1},
+        ]})
     );
 }
 
