@@ -181,7 +181,7 @@ impl Files {
         let Some(network) = &self.network else {
             return Ok(None);
         };
-        Ok(parse::network(network.read(buffer)?))
+        parse::network(network.read(buffer)?).ok_or(Lost)
     }
 
     fn paused(&self, buffer: &mut Vec<u8>) -> Result<bool, Lost> {

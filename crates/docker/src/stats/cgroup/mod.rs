@@ -8,9 +8,12 @@ mod parse;
 mod place;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bollard::models::ContainerInspectResponse;
@@ -131,7 +134,7 @@ impl CgroupCollector {
     async fn read_files(&self, ids: Vec<ContainerId>) -> Vec<Answer> {
         let count = ids.len();
         let read = self
-            .with_table(move |table| (table.read(&ids), table.status()))
+            .with_table(move |table| (table.read(&ids, Instant::now()), table.status()))
             .await;
         let Some((answers, status)) = read else {
             return (0..count).map(|_| Answer::Obstructed).collect();
@@ -147,7 +150,8 @@ impl CgroupCollector {
         let met = met.filter_map(|(id, run)| Some((id.clone(), run.as_ref().ok()?.clone())));
         let met: Vec<_> = met.collect();
         let running = met.iter().map(|(id, _)| id.clone()).collect();
-        self.with_table(move |table| table.follow(met)).await;
+        self.with_table(move |table| table.follow(met, Instant::now()))
+            .await;
         let mut answers = self.read_files(running).await.into_iter();
         let answer = |run: Result<Run, CollectError>| match run.map(|_| answers.next()) {
             // It ended just now.

@@ -59,8 +59,8 @@ pub(super) fn block_v2(text: &[u8]) -> Option<IoCounters> {
 
 /// The sum over the interfaces that the engine made, which it calls `eth…`, and which are all that it counts: not the
 /// loopback, and not what a container makes for itself and passes its packets through a second time. Where no interface is
-/// called so, as with some network plugins, all but the loopback. `None` without any.
-pub(super) fn network(text: &[u8]) -> Option<IoCounters> {
+/// called so, as with some network plugins, all but the loopback. The inner `None` without any.
+pub(super) fn network(text: &[u8]) -> Option<Option<IoCounters>> {
     let (mut engine, mut others) = (None, None);
     for line in lines(text) {
         let Some((name, numbers)) = split_once(line, b':') else {
@@ -72,7 +72,7 @@ pub(super) fn network(text: &[u8]) -> Option<IoCounters> {
             _ => add_interface(&mut others, numbers)?,
         }
     }
-    engine.or(others)
+    Some(engine.or(others))
 }
 
 /// Processor time that passed, idle or not, and the processors that it passed on: the first seven columns of the line `cpu`,

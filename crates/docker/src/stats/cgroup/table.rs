@@ -83,8 +83,8 @@ impl Table {
 
     /// Reads each of these. What was read of a process that ended in the meantime does not count: the last file may have been
     /// read after that, and that of a network keeps on answering with what it said last.
-    pub(super) fn read(&mut self, ids: &[ContainerId]) -> Vec<Answer> {
-        let (now, passed) = (Instant::now(), self.host.passed(&mut self.buffer));
+    pub(super) fn read(&mut self, ids: &[ContainerId], now: Instant) -> Vec<Answer> {
+        let passed = self.host.passed(&mut self.buffer);
         let mut answers: Vec<Answer> = ids.iter().map(|id| self.read_one(id, passed, now)).collect();
         if self.sweep(now) {
             for (id, answer) in ids.iter().zip(&mut answers) {
@@ -120,8 +120,8 @@ impl Table {
     }
 
     /// Follows these runs from now on.
-    pub(super) fn follow(&mut self, runs: Vec<(ContainerId, Run)>) {
-        let (mounts, now) = (Mounts::read(&self.root), Instant::now());
+    pub(super) fn follow(&mut self, runs: Vec<(ContainerId, Run)>, now: Instant) {
+        let mounts = Mounts::read(&self.root);
         for (id, run) in runs {
             self.forget(&id);
             let way = self.open(&run, &mounts).unwrap_or_else(Way::Obstructed);
