@@ -4,19 +4,19 @@
 //! | --- | --- | --- |
 //! | workloads | [`Inventory`](shipslog_core::workloads::Inventory) | [`DockerEngine`] lists containers |
 //! | deploys | [`DispatchPlugin`](shipslog_core::deploys::DispatchPlugin), [`RollbackCapable`](shipslog_core::deploys::RollbackCapable) | [`ImagePlugin`] runs images |
-//! | stats | [`Collector`](shipslog_core::stats::Collector) | [`DockerApiCollector`] reads counters |
+//! | stats | [`Collector`](shipslog_core::stats::Collector) | [`CgroupCollector`] reads counters from this host's files, [`DockerApiCollector`] asks the engine for them |
 //!
 //! All three share one [`DockerEngine`], a cheap handle that contacts nobody until it is asked for something:
 //!
 //! ```no_run
 //! use shipslog_core::stats::Collector as _;
 //! use shipslog_core::workloads::Inventory as _;
-//! use shipslog_docker::{CollectorOptions, DockerApiCollector, DockerEngine, EngineOptions, ImagePlugin};
+//! use shipslog_docker::{CgroupCollector, CollectorOptions, DockerEngine, EngineOptions, ImagePlugin};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let engine = DockerEngine::new(EngineOptions::default());
 //! let plugin = ImagePlugin::new(engine.clone());
-//! let collector = DockerApiCollector::new(engine.clone(), CollectorOptions::default());
+//! let collector = CgroupCollector::new(engine.clone(), CollectorOptions::default());
 //!
 //! println!("engine {}", engine.engine().await?.version);
 //! let containers = engine.containers().await?;
@@ -28,6 +28,14 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Two ways to the same numbers
+//!
+//! On the engine's own host, [`CgroupCollector`] reads the files that the engine reads too: some twenty microseconds a
+//! container instead of some milliseconds, and the engine may be away. It falls back to [`DockerApiCollector`] for each
+//! container whose files are not there, and says so in its [`status`](shipslog_core::stats::Collector::status). A process in
+//! a container sees the files of others when it shares the host's process and cgroup name spaces and the groups are mounted
+//! (`--pid host --cgroupns host --volume /sys/fs/cgroup:/sys/fs/cgroup:ro`).
 //!
 //! # When the engine is away
 //!

@@ -32,15 +32,12 @@ impl Group {
         let membership = root.join(format!("proc/{pid}/cgroup"));
         let text = read_once(&membership).map_err(|error| Obstacle::of_process(&error))?;
         let groups = Membership { text: &text, id };
-        if !groups.is_container() {
-            return Err(Obstacle::NoGroup);
-        }
-        let Some(cpu) = groups.controller(b"cpuacct") else {
-            let path = groups.unified().ok_or(Obstacle::NoGroup)?;
+        let Some(cpu) = groups.controller(b"cpuacct")? else {
+            let path = groups.unified()?;
             return mounts.v2(&path).map(Self::V2).ok_or(Obstacle::NotMounted);
         };
         let v1 = |name: &[u8]| {
-            let path = groups.controller(name);
+            let path = groups.controller(name)?;
             path.map(|path| mounts.v1(name, &path).ok_or(Obstacle::NotMounted))
                 .transpose()
         };
@@ -68,35 +65,31 @@ impl<'a> Membership<'a> {
         })
     }
 
-    fn is_container(self) -> bool {
-        self.entries().any(|(_, path)| up_to(path, self.id).is_some())
-    }
-
-    fn controller(self, name: &[u8]) -> Option<PathBuf> {
+    /// The group under a controller of cgroup v1; `None` where the kernel has no such controller.
+    fn controller(self, name: &[u8]) -> Result<Option<PathBuf>, Obstacle> {
         let mut entries = self.entries();
-        let (_, path) = entries.find(|(controllers, _)| names(controllers).any(|each| each == name))?;
-        Some(up_to(path, self.id).unwrap_or_else(|| path.to_owned()))
+        let entry = entries.find(|(controllers, _)| names(controllers).any(|each| each == name));
+        entry.map(|(_, path)| self.containers(path)).transpose()
     }
 
-    fn unified(self) -> Option<PathBuf> {
-        let (_, path) = self.entries().find(|(controllers, _)| controllers.is_empty())?;
-        up_to(path, self.id)
+    fn unified(self) -> Result<PathBuf, Obstacle> {
+        let entry = self.entries().find(|(controllers, _)| controllers.is_empty());
+        self.containers(entry.ok_or(Obstacle::NoGroup)?.1)
+    }
+
+    /// The path as far as the first name that carries the container's id.
+    fn containers(self, path: &Path) -> Result<PathBuf, Obstacle> {
+        let id = self.id.as_bytes();
+        let carries = |name: &OsStr| name.as_bytes().windows(id.len()).any(|part| part == id);
+        let mut names = path.components();
+        let place = names.position(|name| carries(name.as_os_str()));
+        let below = place.ok_or(Obstacle::NoGroup)?;
+        Ok(path.components().take(below + 1).collect())
     }
 }
 
 fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',')
-}
-
-/// The path as far as the first name that carries the id.
-fn up_to(path: &Path, id: &str) -> Option<PathBuf> {
-    let carries = |name: &OsStr| {
-        name.as_bytes()
-            .windows(id.len())
-            .any(|part| part == id.as_bytes())
-    };
-    let below = path.components().position(|name| carries(name.as_os_str()))?;
-    Some(path.components().take(below + 1).collect())
 }
 
 /// Where control groups are mounted, as `/proc/self/mountinfo` says.

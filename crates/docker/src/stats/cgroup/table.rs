@@ -22,6 +22,9 @@ const MOST_FILES: usize = 9;
 /// What is not asked for during so long is let go, descriptors and all.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
+/// What stood in the way may be gone after so long: a mount that came later, a limit that was raised.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// One run of a container, from a start to its end, as the engine describes it.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
@@ -38,7 +41,7 @@ pub(super) struct Run {
 pub(super) enum Answer {
     /// Its counters, from its files.
     Read(Counters),
-    /// The engine has to be asked about it: it is new, was started anew, or has ended.
+    /// The engine has to be asked about it: it is new, was started anew, or has ended; or it is time to try again.
     Unknown,
     /// Its files cannot be read.
     Obstructed,
@@ -66,7 +69,7 @@ struct Followed {
 #[derive(Debug)]
 enum Way {
     Direct { files: Files, life: Life },
-    Obstructed(Obstacle),
+    Obstructed { obstacle: Obstacle, since: Instant },
 }
 
 impl Table {
@@ -101,8 +104,12 @@ impl Table {
             return Answer::Unknown;
         };
         followed.asked = now;
-        let Way::Direct { files, .. } = &followed.way else {
-            return Answer::Obstructed;
+        let files = match &followed.way {
+            Way::Direct { files, .. } => files,
+            Way::Obstructed { since, .. } if now.duration_since(*since) < TRY_AGAIN_AFTER => {
+                return Answer::Obstructed;
+            }
+            Way::Obstructed { .. } => return Answer::Unknown,
         };
         match counters(
             files,
@@ -124,7 +131,8 @@ impl Table {
         let mounts = Mounts::read(&self.root);
         for (id, run) in runs {
             self.forget(&id);
-            let way = self.open(&run, &mounts).unwrap_or_else(Way::Obstructed);
+            let obstructed = |obstacle| Way::Obstructed { obstacle, since: now };
+            let way = self.open(&run, &mounts).unwrap_or_else(obstructed);
             self.held += way.held();
             let (started_at, asked) = (run.started_at, now);
             self.followed.insert(
@@ -217,7 +225,7 @@ impl Way {
     fn life(&self) -> Option<&Life> {
         match self {
             Self::Direct { life, .. } => Some(life),
-            Self::Obstructed(_) => None,
+            Self::Obstructed { .. } => None,
         }
     }
 
@@ -225,7 +233,7 @@ impl Way {
     fn held(&self) -> usize {
         match self {
             Self::Direct { files, .. } => files.held() + 1,
-            Self::Obstructed(_) => 0,
+            Self::Obstructed { .. } => 0,
         }
     }
 
@@ -235,7 +243,7 @@ impl Way {
                 Version::V1 => (KIND, "its cgroup v1 is mounted here"),
                 Version::V2 => (KIND, "its cgroup v2 is mounted here"),
             },
-            Self::Obstructed(obstacle) => ("docker_api", obstacle.reason()),
+            Self::Obstructed { obstacle, .. } => ("docker_api", obstacle.reason()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Trees of files as kernels write them, read by the real code; and processes that end.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,6 +12,7 @@ use shipslog_core::stats::{CollectorShare, Counters, CpuCounters, IoCounters, Me
 use shipslog_core::time::Timestamp;
 use tempfile::TempDir;
 
+use super::Obstacle;
 use super::life::Life;
 use super::table::{Answer, Run, Table};
 
@@ -514,6 +516,34 @@ fn no_more_files_are_held_than_may_be_and_all_are_let_go() {
     assert_eq!(open(), 0);
     table.follow(vec![(id(), process_42())], Instant::now());
     assert_eq!(open(), 6, "what was let go may be held again");
+}
+
+#[test]
+fn what_stood_in_the_way_is_tried_again_after_a_minute() {
+    let group = format!("/docker/{ID}");
+    let events = format!("sys/fs/cgroup{group}/cpu.stat");
+    let tree = Tree::v2(&group).with_v2_files(&group).without(&events);
+    let (mut table, now) = (tree.table(), Instant::now());
+    table.follow(vec![(id(), process_42())], now);
+    let soon = now + Duration::from_secs(50);
+    assert!(matches!(table.read(&[id()], soon)[..], [Answer::Obstructed]));
+    let later = now + Duration::from_secs(61);
+    assert!(matches!(table.read(&[id()], later)[..], [Answer::Unknown]));
+    let _tree = tree.with(&events, CPU_STAT);
+    table.follow(vec![(id(), process_42())], later);
+    assert!(matches!(table.read(&[id()], later)[..], [Answer::Read(_)]));
+}
+
+#[test]
+fn what_forbids_or_exhausts_is_told_from_what_is_missing() {
+    let reason = |error: i32| Obstacle::of_process(&io::Error::from_raw_os_error(error)).reason();
+    let (eperm, enoent, eacces, enfile, emfile) = (1, 2, 13, 23, 24);
+    assert_eq!(
+        [eacces, eperm].map(reason),
+        ["its files may not be read by this user"; 2]
+    );
+    assert_eq!([emfile, enfile].map(reason), ["too many files are open"; 2]);
+    assert!(reason(enoent).starts_with("its process is not seen here"));
 }
 
 #[test]
