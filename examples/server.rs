@@ -43,6 +43,10 @@ struct Args {
     #[arg(long, env = "SHIPSLOG_TICK", default_value = "10s", value_parser = Window::parse_any)]
     tick: Window,
 
+    /// Time between two live readings of what somebody watches, such as 3s.
+    #[arg(long, env = "SHIPSLOG_POLL", default_value = "3s", value_parser = Window::parse_any)]
+    poll: Window,
+
     /// Container engine: unix:///path or tcp://host:port [default: DOCKER_HOST, then the usual sockets]
     #[arg(long, env = "SHIPSLOG_DOCKER")]
     docker: Option<String>,
@@ -134,6 +138,7 @@ fn options(args: &Args) -> Options {
     let mut options = Options::new(&args.data);
     options.docker.clone_from(&args.docker);
     options.tick = Duration::from_secs(args.tick.seconds().unsigned_abs());
+    options.poll = Duration::from_secs(args.poll.seconds().unsigned_abs());
     options.retention = Retention {
         samples: args.keep_samples,
         minutes: args.keep_minutes,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions};
-use shipslog_core::stats::{Collector, Recorder, RecorderOptions, Retention};
+use shipslog_core::stats::{
+    Collector, LiveHub, Poller, PollerOptions, Recorder, RecorderOptions, Retention,
+};
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
-use shipslog_core::workloads::{Catalog, Inventory};
+use shipslog_core::workloads::{Catalog, Inventory, WorkloadStore};
 use shipslog_docker::{CollectorOptions, DockerEngine, EngineOptions, ImagePlugin};
-use shipslog_http::{Api, Authenticator, HostPolicy};
+use shipslog_http::{Api, Authenticator, HostPolicy, StreamOptions};
 use shipslog_store::{OpenError, SqliteStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +32,8 @@ pub struct Options {
     pub docker: Option<String>,
     /// Time between two stored samples, at least a second.
     pub tick: Duration,
+    /// Time between two live readings of what is watched, at least a second.
+    pub poll: Duration,
     /// How long history is kept, and how finely. The longest is also the longest window that is answered.
     pub retention: Retention,
     /// Bytes to which the database is held, oldest history first. `None` means as large as it gets.
@@ -41,13 +45,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Data in `data`, everything else as the example server has it: the usual sockets, a sample every 10 s, history for 90
-    /// days, 50 rows a workload.
+    /// Data in `data`, everything else as the example server has it: the usual sockets, a sample every 10 s, a live reading
+    /// every 3 s, history for 90 days, 50 rows a workload.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
             docker: None,
             tick: Duration::from_secs(10),
+            poll: PollerOptions::default().every,
             retention: Retention::default(),
             max_size: None,
             keep_deploys: DispatcherOptions::default().keep_deploys,
@@ -90,6 +95,7 @@ pub struct Shipslog {
     collector: Arc<dyn Collector>,
     dispatcher: Dispatcher,
     catalog: Catalog,
+    poller: Poller,
     options: Options,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -114,6 +120,7 @@ impl Shipslog {
             Arc::clone(&clock),
         );
         let collector = collector(&engine);
+        let poller = poller(&store, &clock, &engine, &collector, &options);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let log = Self {
             store,
@@ -122,6 +129,7 @@ impl Shipslog {
             collector,
             dispatcher,
             catalog,
+            poller,
             options,
             tasks,
             stop,
@@ -143,9 +151,12 @@ impl Shipslog {
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             options,
-        );
+        )
+        .with_hub(self.poller.hub().clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move { recorder.run(stop).await });
+        let (poller, stop) = (self.poller.clone(), self.stop.clone());
+        self.tasks.spawn(async move { poller.run(stop).await });
         self.tasks.spawn(watch(
             self.engine.clone(),
             self.dispatcher.clone(),
@@ -161,6 +172,9 @@ impl Shipslog {
             catalog: self.catalog.clone(),
             inventory: Arc::new(self.engine.clone()),
             collector: Arc::clone(&self.collector),
+            poller: self.poller.clone(),
+            streams: StreamOptions::default(),
+            shutdown: self.stop.clone(),
             tick: self.options.tick,
             retention: self.options.retention,
             clock: Arc::clone(&self.clock),
@@ -179,7 +193,7 @@ impl Shipslog {
         &self.catalog
     }
 
-    /// Ends sampling, and lets dispatches finish for as long as `bound`; see [`Dispatcher::shutdown`].
+    /// Ends sampling and live streams, and lets dispatches finish for as long as `bound`; see [`Dispatcher::shutdown`].
     pub async fn shutdown(&self, bound: Duration) {
         self.stop.cancel();
         self.tasks.close();
@@ -226,6 +240,28 @@ fn dispatcher(
         .iter()
         .cloned()
         .fold(dispatcher, Dispatcher::with_plugin)
+}
+
+fn poller(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    engine: &DockerEngine,
+    collector: &Arc<dyn Collector>,
+    options: &Options,
+) -> Poller {
+    let settings = PollerOptions {
+        every: options.poll,
+        ..PollerOptions::default()
+    };
+    Poller::new(
+        Arc::new(engine.clone()),
+        Arc::new(engine.clone()),
+        Arc::clone(collector),
+        Arc::clone(store) as Arc<dyn WorkloadStore>,
+        Arc::clone(clock),
+        LiveHub::default(),
+        settings,
+    )
 }
 
 /// Tells the log when the engine comes and goes, and has the dispatcher put things in order when it came.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use shipslog_test_support::wait_until;
 use tempfile::TempDir;
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::http::HeaderName;
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
@@ -64,6 +68,11 @@ impl Setup {
 
     pub(crate) fn listen(mut self, address: &str) -> Self {
         self.flags[1] = address.to_owned();
+        self
+    }
+
+    pub(crate) fn tick(mut self, tick: &str) -> Self {
+        self.flags[3] = tick.to_owned();
         self
     }
 
@@ -235,6 +244,37 @@ pub(crate) struct Client {
     agent: Agent,
     base: String,
     token: Option<String>,
+}
+
+/// An open WebSocket.
+pub(crate) type Socket = WebSocket<TcpStream>;
+
+/// Opens the WebSocket at a path, with these headers; the status when it is refused.
+pub(crate) fn open_socket(address: &str, path: &str, headers: &[(&str, &str)]) -> Result<Socket, u16> {
+    let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    match tungstenite::client(request, stream) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
+        Err(error) => panic!("{path}: {error}"),
+    }
+}
+
+/// The next message of a WebSocket.
+#[track_caller]
+pub(crate) fn message(socket: &mut Socket) -> Value {
+    loop {
+        match socket.read().unwrap() {
+            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("not a message: {other:?}"),
+        }
+    }
 }
 
 /// Status and body; the body is `null` where there is none.

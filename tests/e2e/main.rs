@@ -12,6 +12,7 @@ mod embedding;
 mod faults;
 mod harness;
 mod kills;
+mod live;
 mod main_path;
 mod secrets;
 mod start;

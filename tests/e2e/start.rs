@@ -82,6 +82,7 @@ fn help_lists_every_flag_with_its_variable() {
         ("--listen", "SHIPSLOG_LISTEN"),
         ("--data", "SHIPSLOG_DATA"),
         ("--tick", "SHIPSLOG_TICK"),
+        ("--poll", "SHIPSLOG_POLL"),
         ("--docker", "SHIPSLOG_DOCKER"),
         ("--retention", "SHIPSLOG_RETENTION"),
         ("--keep-minutes", "SHIPSLOG_KEEP_MINUTES"),

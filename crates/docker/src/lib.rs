@@ -2,7 +2,7 @@
 //!
 //! | domain | trait of `shipslog-core` | adapter |
 //! | --- | --- | --- |
-//! | workloads | [`Inventory`](shipslog_core::workloads::Inventory) | [`DockerEngine`] lists containers |
+//! | workloads | [`Inventory`](shipslog_core::workloads::Inventory), [`EngineEvents`](shipslog_core::workloads::EngineEvents) | [`DockerEngine`] lists containers, and tells what happens to them |
 //! | deploys | [`DispatchPlugin`](shipslog_core::deploys::DispatchPlugin), [`RollbackCapable`](shipslog_core::deploys::RollbackCapable) | [`ImagePlugin`] runs images |
 //! | stats | [`Collector`](shipslog_core::stats::Collector) | [`CgroupCollector`] reads counters from this host's files, [`DockerApiCollector`] asks the engine for them |
 //!

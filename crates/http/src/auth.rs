@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use axum::http::HeaderName;
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, UPGRADE};
 use axum::http::request::Parts;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
@@ -150,7 +150,7 @@ impl FromStr for TokenHash {
 /// root path sets.
 ///
 /// A browser sends its cookie along whatever site made it send the request, so a cookie counts for an unsafe
-/// method only if the browser says that the request comes from this server's own pages.
+/// method, and for a WebSocket, only if the browser says that the request comes from this server's own pages.
 #[derive(Debug, Clone, Default)]
 pub struct StaticTokens {
     tokens: Vec<(TokenHash, Identity)>,
@@ -196,7 +196,8 @@ fn presented(request: &Parts) -> Option<Cow<'_, [u8]>> {
     if request.headers.contains_key(AUTHORIZATION) {
         return bearer(request).map(Cow::Borrowed);
     }
-    let trusted = request.method.is_safe() || is_own_page(request);
+    let harmless = request.method.is_safe() && !request.headers.contains_key(UPGRADE);
+    let trusted = harmless || is_own_page(request);
     cookie(request).filter(|_| trusted)
 }
 

@@ -337,7 +337,10 @@ async fn get_deploy(State(api): State<Arc<Api>>, Id(id): Id<DeployId>) -> Result
     path = "/api/deploys/{id}/events",
     tag = "deploys",
     security(("token" = ["viewer"])),
-    params(("id" = String, Path, description = "Id of the deploy")),
+    params(
+        ("id" = String, Path, description = "Id of the deploy"),
+        ("ticket" = Option<String>, Query, description = "A ticket, in the place of a header"),
+    ),
     responses(
         (status = 200, description = "Data of the events `step`", body = DeployStep, content_type = "text/event-stream"),
         (status = 404, description = "No such deploy"),

@@ -62,6 +62,19 @@ impl<S: Send + Sync, T: Resource> FromRequestParts<S> for Id<T> {
     }
 }
 
+/// The `{id}` of the path, whatever it is; empty if it is not UTF-8.
+pub(crate) struct RawId(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RawId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let id = params.iter().flatten().find(|(name, _)| *name == "id");
+        Ok(Self(id.map(|(_, id)| id.to_owned()).unwrap_or_default()))
+    }
+}
+
 /// Whoever the guard recognised.
 pub(crate) struct Caller(pub(crate) Identity);
 
@@ -90,6 +103,11 @@ impl Mount {
     /// What a client puts before our paths: `/`, or such as `/ops`.
     pub(crate) fn base(&self) -> &str {
         if self.0.is_empty() { "/" } else { &self.0 }
+    }
+
+    /// The path as it is here, of one that a client uses.
+    pub(crate) fn inner<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.0.as_str()).unwrap_or(path)
     }
 
     /// A `Location` header.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
+use axum::extract::{Query, Request, State};
+use axum::http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -22,6 +22,7 @@ use crate::auth::{Identity, Role};
 use crate::error::Problem;
 use crate::extract::Params;
 use crate::state::Api;
+use crate::tickets::{Holder, TICKET, Tickets};
 
 /// How long a request may take until its answer begins. Streams that have begun, and requests that wait on
 /// purpose, take longer.
@@ -52,12 +53,13 @@ struct Operation {
 #[derive(Debug)]
 pub(crate) struct Guard {
     api: Arc<Api>,
+    tickets: Arc<Tickets>,
     operations: BTreeMap<String, Operation>,
 }
 
 impl Guard {
     /// Reads the rules of a path from its description.
-    pub(crate) fn new(api: &Arc<Api>, described: &Paths) -> Self {
+    pub(crate) fn new(api: &Arc<Api>, tickets: &Arc<Tickets>, described: &Paths) -> Self {
         let described = serde_json::to_value(described).unwrap_or_default();
         let items = described.as_object().into_iter().flat_map(|paths| paths.values());
         let methods = items.filter_map(Value::as_object).flatten();
@@ -66,6 +68,7 @@ impl Guard {
             .collect();
         Self {
             api: Arc::clone(api),
+            tickets: Arc::clone(tickets),
             operations,
         }
     }
@@ -100,32 +103,83 @@ impl Guard {
     /// Lets a request pass, with who sent it and its parameters, or says why not.
     async fn admit(&self, request: &mut Parts) -> Result<(), Problem> {
         let operation = self.operation(&request.method)?;
-        if let Some(identity) = self.identify(operation.access, request).await? {
-            request.extensions.insert(identity);
+        match operation.access {
+            Access::Everybody => {}
+            Access::Nobody => return Err(forbidden("Nobody may use this path.")),
+            Access::AtLeast(role) if operation.takes_tickets() => self.admit_to_stream(role, request).await?,
+            Access::AtLeast(role) => {
+                let identity = self.authenticate(request).await?;
+                request.extensions.insert(with_role(identity, role)?);
+            }
         }
         let params = Params::read(&request.uri, &operation.parameters)?;
         request.extensions.insert(params);
         Ok(())
     }
 
-    async fn identify(&self, access: Access, request: &Parts) -> Result<Option<Identity>, Problem> {
-        let needed = match access {
-            Access::Everybody => return Ok(None),
-            Access::Nobody => return Err(forbidden("Nobody may use this path.")),
-            Access::AtLeast(role) => role,
-        };
-        let identity = self
-            .api
-            .authenticator
-            .authenticate(request)
-            .await
-            .ok_or_else(unauthenticated)?;
-        if identity.role >= needed {
-            Ok(Some(identity))
-        } else {
-            Err(forbidden("This needs the role admin."))
-        }
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, Problem> {
+        let identity = self.api.authenticator.authenticate(request).await;
+        identity.ok_or_else(unauthenticated)
     }
+
+    /// A ticket counts in the place of a header, not beside one.
+    async fn admit_to_stream(&self, needed: Role, request: &mut Parts) -> Result<(), Problem> {
+        let holder = match ticket(request) {
+            Some(ticket) => self
+                .tickets
+                .holder(&ticket, request.uri.path())
+                .ok_or_else(unauthenticated)?,
+            None => Holder {
+                identity: self.authenticate(request).await?,
+                request: Arc::new(request.clone()),
+            },
+        };
+        let identity = with_role(holder.identity, needed)?;
+        request.extensions.insert(identity);
+        request.extensions.insert(Visitor {
+            request: holder.request,
+            needed,
+        });
+        Ok(())
+    }
+}
+
+/// Who has opened a stream: the request that let them in, and the role that it takes.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    pub(crate) request: Arc<Parts>,
+    pub(crate) needed: Role,
+}
+
+fn with_role(identity: Identity, needed: Role) -> Result<Identity, Problem> {
+    if identity.role >= needed {
+        Ok(identity)
+    } else {
+        Err(forbidden("This needs the role admin."))
+    }
+}
+
+fn ticket(request: &Parts) -> Option<String> {
+    if request.headers.contains_key(AUTHORIZATION) {
+        return None;
+    }
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&request.uri).ok()?;
+    let ticket = pairs.into_iter().find(|(name, _)| name == TICKET);
+    ticket.map(|(_, ticket)| ticket)
+}
+
+/// The paths that take tickets.
+pub(crate) fn streams(described: &Paths) -> Vec<String> {
+    let described = serde_json::to_value(described).unwrap_or_default();
+    let paths = described.as_object().into_iter().flatten();
+    let takes = |item: &Value| {
+        let mut methods = item.as_object().into_iter().flatten();
+        methods.any(|(_, operation)| Operation::read(operation).takes_tickets())
+    };
+    paths
+        .filter(|(_, item)| takes(item))
+        .map(|(path, _)| path.clone())
+        .collect()
 }
 
 /// The answer to those who are not recognised.
@@ -142,6 +196,10 @@ fn forbidden(detail: &'static str) -> Problem {
 }
 
 impl Operation {
+    fn takes_tickets(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter == TICKET)
+    }
+
     fn read(operation: &Value) -> Self {
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let query = parameters.filter(|parameter| parameter["in"] == "query");

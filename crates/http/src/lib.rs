@@ -20,12 +20,15 @@ mod error;
 mod extract;
 mod guard;
 mod host;
+mod live;
 mod openapi;
 mod schema;
 mod sign_in;
 mod state;
 mod stats;
+mod stream;
 mod system;
+mod tickets;
 mod workloads;
 
 use std::any::Any;
@@ -43,11 +46,13 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 pub use crate::auth::{Authenticator, Identity, InvalidTokenHash, Role, StaticTokens, TokenHash};
 pub use crate::host::HostPolicy;
-pub use crate::state::Api;
+pub use crate::state::{Api, StreamOptions};
 
 use crate::error::Problem;
 use crate::guard::Guard;
 use crate::openapi::Description;
+use crate::stream::Seats;
+use crate::tickets::Tickets;
 
 /// The routes of a domain: handlers with their descriptions, one entry a path.
 type Routes = Vec<UtoipaMethodRouter<Arc<Api>>>;
@@ -58,6 +63,8 @@ fn routes() -> Routes {
         workloads::router(),
         deploys::router(),
         stats::router(),
+        live::router(),
+        tickets::router(),
     ];
     domains
         .into_iter()
@@ -73,8 +80,14 @@ fn routes() -> Routes {
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     let mut described = OpenApiRouter::with_openapi(openapi::base());
-    for (schemas, paths, methods) in routes() {
-        let guard = Arc::new(Guard::new(&api, &paths));
+    let routes = routes();
+    let streams = routes
+        .iter()
+        .flat_map(|(_, paths, _)| guard::streams(paths))
+        .collect();
+    let tickets = Arc::new(Tickets::new(Arc::clone(&api.clock), streams));
+    for (schemas, paths, methods) in routes {
+        let guard = Arc::new(Guard::new(&api, &tickets, &paths));
         let guarded = methods.layer(from_fn_with_state(guard, guard::guard));
         described = described.routes((schemas, paths, guarded));
     }
@@ -83,6 +96,8 @@ pub fn router(api: Api) -> Router {
     router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
         .layer(Extension(Arc::new(Description::new(description))))
+        .layer(Extension(Arc::new(Seats::new(api.streams))))
+        .layer(Extension(tickets))
         .layer(from_fn_with_state(Arc::clone(&api), check_host))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(trace)

@@ -11,6 +11,8 @@ mod aggregate;
 mod collector;
 mod columns;
 mod history;
+mod live;
+mod poller;
 mod rates;
 mod recorder;
 mod retention;
@@ -25,6 +27,11 @@ pub use aggregate::{Point, Totals, aggregate};
 pub use collector::{CollectError, Collector, CollectorShare, CollectorStatus};
 pub use columns::{Block, BlockColumn, BlockRun, BrokenBlock, Columns, ColumnsBuilder, Values};
 pub use history::{History, HistoryQuery, Step};
+pub use live::{
+    Coverage, Latest, LiveHub, LiveUsage, Origin, Reading, Readout, Received, Subscription, Update,
+    WorkloadPoint,
+};
+pub use poller::{Metric, Metrics, Poller, PollerOptions};
 pub use rates::rates;
 pub use recorder::{Recorder, RecorderOptions, TickError};
 pub use retention::Retention;

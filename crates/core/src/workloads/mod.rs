@@ -1,6 +1,7 @@
 //! What runs, or is meant to run: workloads, their specs and their containers.
 
 mod catalog;
+mod events;
 mod inventory;
 mod model;
 mod spec;
@@ -8,6 +9,7 @@ mod store;
 mod validate;
 
 pub use catalog::{Catalog, CatalogError, WorkloadView};
+pub use events::{ContainerChange, ContainerEvent, EngineEvents};
 pub use inventory::{EngineInfo, EngineUnavailable, Inventory};
 pub use model::{Container, ContainerState, Health, Owner, Workload, WorkloadKind, WorkloadState};
 pub use spec::{

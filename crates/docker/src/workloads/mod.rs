@@ -1,5 +1,7 @@
 //! Containers as the engine lists them.
 
+mod events;
+
 use async_trait::async_trait;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;

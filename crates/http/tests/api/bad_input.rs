@@ -213,7 +213,7 @@ async fn what_is_not_there_is_not_found() {
         "/api/workloads/",
         "/api/workloads/a/b/c",
         "//healthz",
-        "/api/containers/x/metrics",
+        "/api/containers/x",
     ] {
         refused(&rig, get(path), 404, "").await;
         refused(&rig, post(path).without("authorization"), 404, "").await;
@@ -226,6 +226,7 @@ async fn what_is_not_there_is_not_found() {
             "/stats/history",
             "/stats/history?window=abc",
             "/usage",
+            "/stats/live",
         ];
         for rest in below {
             refused(&rig, get(&format!("/api/workloads/{id}{rest}")), 404, "").await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::rig::{Rig, call, get};
 
 /// What the project promises.
-const PROMISED: [&str; 18] = [
+const PROMISED: [&str; 23] = [
     "GET /",
     "GET /healthz",
     "GET /readyz",
@@ -24,6 +24,11 @@ const PROMISED: [&str; 18] = [
     "POST /api/workloads/{id}/rollback",
     "GET /api/workloads/{id}/stats/history",
     "GET /api/workloads/{id}/usage",
+    "GET /api/workloads/{id}/stats/live",
+    "GET /api/containers/{id}/metrics",
+    "POST /api/tickets",
+    "GET /api/workloads/{id}/ws/stats",
+    "GET /api/ws/usage",
 ];
 
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];

@@ -1,7 +1,7 @@
 //! The router over a real store and a real dispatcher, with an engine of make-believe behind them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,13 +13,19 @@ use serde_json::{Value, json};
 use shipslog_core::deploys::{Dispatcher, DispatcherOptions};
 use shipslog_core::id::ContainerId;
 use shipslog_core::secret::Secret;
-use shipslog_core::stats::{CollectError, Collector, Counters, Retention};
+use shipslog_core::stats::{
+    CollectError, Collector, Counters, CpuCounters, LiveHub, MemoryCounters, Poller, PollerOptions, Retention,
+};
 use shipslog_core::store::Store;
 use shipslog_core::testing::{FakeSecrets, ManualClock};
 use shipslog_core::time::{Clock, Timestamp};
-use shipslog_core::workloads::{Catalog, Container, EngineInfo, EngineUnavailable, Inventory};
-use shipslog_http::{Api, HostPolicy, StaticTokens, TokenHash, router};
+use shipslog_core::workloads::{
+    Catalog, Container, ContainerEvent, EngineEvents, EngineInfo, EngineUnavailable, Inventory, WorkloadStore,
+};
+use shipslog_http::{Api, HostPolicy, StaticTokens, StreamOptions, TokenHash, router};
 use shipslog_store::SqliteStore;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::plugin::TestPlugin;
@@ -30,10 +36,13 @@ pub(crate) const VIEWER: &str = "viewer-token-0123456789";
 /// The time that it always is.
 pub(crate) const NOW: i64 = 1_800_000_000;
 
+/// An engine of make-believe. Its containers each use half a core, by a clock that moves with each reading.
 #[derive(Debug, Default)]
 pub(crate) struct FakeInventory {
     pub(crate) away: AtomicBool,
     pub(crate) silent: AtomicBool,
+    pub(crate) containers: Mutex<Vec<Container>>,
+    readings: AtomicU64,
 }
 
 impl FakeInventory {
@@ -53,7 +62,9 @@ impl FakeInventory {
 #[async_trait]
 impl Inventory for FakeInventory {
     async fn containers(&self) -> Result<Vec<Container>, EngineUnavailable> {
-        self.reach().await.map(|()| Vec::new())
+        self.reach()
+            .await
+            .map(|()| self.containers.lock().unwrap().clone())
     }
 
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {
@@ -78,12 +89,50 @@ impl Collector for FakeCollector {
     }
 }
 
+#[async_trait]
+impl EngineEvents for FakeInventory {
+    async fn follow(&self, _: mpsc::Sender<ContainerEvent>) -> Result<(), EngineUnavailable> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Collector for FakeInventory {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+
+    async fn collect(&self, ids: &[ContainerId]) -> Vec<Result<Counters, CollectError>> {
+        let seconds = 1 + self.readings.fetch_add(1, Ordering::SeqCst);
+        let counters = Counters {
+            read_at: Timestamp::from_second(seconds as i64).ok(),
+            cpu: Some(CpuCounters {
+                total_ns: seconds * 500_000_000,
+                system_ns: seconds * 1_000_000_000,
+                online: 1,
+            }),
+            memory: Some(MemoryCounters {
+                usage: 1_000,
+                inactive_file: 200,
+                limit: 0,
+            }),
+            ..Counters::default()
+        };
+        ids.iter().map(|_| Ok(counters.clone())).collect()
+    }
+}
+
 pub(crate) struct Rig {
     pub(crate) app: Router,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) plugin: TestPlugin,
     pub(crate) inventory: Arc<FakeInventory>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) poller: Poller,
+    pub(crate) shutdown: CancellationToken,
+    /// Ends live sampling, for tests that publish by themselves.
+    pub(crate) no_sampling: CancellationToken,
 }
 
 fn tokens() -> StaticTokens {
@@ -104,7 +153,8 @@ impl Rig {
     }
 
     pub(crate) fn over(store: Arc<dyn Store>, make: impl FnOnce(Api) -> Router) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_second(NOW).unwrap()));
+        let manual = Arc::new(ManualClock::new(Timestamp::from_second(NOW).unwrap()));
+        let clock = Arc::clone(&manual) as Arc<dyn Clock>;
         let (plugin, inventory) = (TestPlugin::default(), Arc::new(FakeInventory::default()));
         let (secrets, options) = (Arc::new(FakeSecrets::default()), DispatcherOptions::default());
         let dispatcher = Dispatcher::new(Arc::clone(&store), secrets, Arc::clone(&clock), options)
@@ -116,12 +166,28 @@ impl Rig {
             dispatcher.clone(),
             Arc::clone(&clock),
         );
+        let poller = Poller::new(
+            Arc::clone(&listed),
+            Arc::clone(&inventory) as Arc<dyn EngineEvents>,
+            Arc::clone(&inventory) as Arc<dyn Collector>,
+            Arc::clone(&store) as Arc<dyn WorkloadStore>,
+            Arc::clone(&clock),
+            LiveHub::default(),
+            PollerOptions::default(),
+        );
+        let shutdown = CancellationToken::new();
+        let no_sampling = shutdown.child_token();
+        let (sampling, stop) = (poller.clone(), no_sampling.clone());
+        tokio::spawn(async move { sampling.run(stop).await });
         let app = make(Api {
             store: Arc::clone(&store),
             dispatcher: dispatcher.clone(),
             catalog,
             inventory: listed,
             collector: Arc::new(FakeCollector),
+            poller: poller.clone(),
+            streams: StreamOptions::default(),
+            shutdown: shutdown.clone(),
             tick: Duration::from_secs(10),
             retention: Retention::default(),
             clock,
@@ -134,6 +200,10 @@ impl Rig {
             dispatcher,
             plugin,
             inventory,
+            clock: manual,
+            poller,
+            shutdown,
+            no_sampling,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Stored sampling: from the containers of an engine to ticks in a store.
 
 mod loss;
-mod owners;
-mod readings;
+pub(super) mod owners;
+pub(super) mod readings;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -17,7 +17,9 @@ use self::loss::Loss;
 use self::owners::owners;
 use self::readings::Readings;
 use self::upkeep::Upkeep;
-use super::{Collector, Retention, StatsStore, Tick, TickRow};
+use super::{
+    Collector, Coverage, LiveHub, Origin, Reading, Readout, Retention, StatsStore, Tick, TickRow,
+};
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
 use crate::workloads::{Container, EngineUnavailable, Inventory, WorkloadStore};
@@ -75,6 +77,7 @@ pub struct Recorder {
     clock: Arc<dyn Clock>,
     options: RecorderOptions,
     readings: Readings,
+    hub: Option<LiveHub>,
 }
 
 impl Recorder {
@@ -98,7 +101,15 @@ impl Recorder {
             clock,
             options,
             readings: Readings::default(),
+            hub: None,
         }
+    }
+
+    /// Also publishes what it reads, whether or not it can be written.
+    #[must_use]
+    pub fn with_hub(mut self, hub: LiveHub) -> Self {
+        self.hub = Some(hub);
+        self
     }
 
     /// Reads all containers now and writes the tick, stamped with the time at which it began. Returns how many samples it
@@ -172,9 +183,29 @@ impl Recorder {
             sample,
         };
         let rows = containers.into_iter().zip(owners).zip(samples).map(row).collect();
-        Ok(Tick {
+        let tick = Tick {
             ts: now.as_second().max(0),
             rows,
+        };
+        if let Some(hub) = &self.hub {
+            hub.publish(readout(&tick));
+        }
+        Ok(tick)
+    }
+}
+
+fn readout(tick: &Tick) -> Readout {
+    let reading = |row: &TickRow| {
+        Some(Reading {
+            container: row.container.clone(),
+            workload: Some(row.workload.clone()),
+            sample: row.sample?,
         })
+    };
+    Readout {
+        ts: tick.ts,
+        origin: Origin::Stored,
+        coverage: Coverage::Everything,
+        readings: tick.rows.iter().filter_map(reading).collect(),
     }
 }

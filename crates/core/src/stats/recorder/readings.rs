@@ -10,13 +10,13 @@ use crate::workloads::{Container, ContainerState};
 
 /// The newest counters of each container.
 #[derive(Debug, Default)]
-pub(super) struct Readings {
+pub(in crate::stats) struct Readings {
     previous: HashMap<ContainerId, Counters>,
 }
 
 impl Readings {
     /// Reads those containers that have a process, and gives a sample for each of all, `None` where nothing was read.
-    pub(super) async fn sample(
+    pub(in crate::stats) async fn sample(
         &mut self,
         containers: &[Container],
         collector: &dyn Collector,
@@ -24,24 +24,36 @@ impl Readings {
         let alive = containers.iter().filter(|container| has_process(container));
         let ids: Vec<ContainerId> = alive.map(|container| container.id.clone()).collect();
         let readings = collector.collect(&ids).await;
-        let mut samples = self.replace(ids, readings);
+        self.keep(&ids);
+        let mut samples = self.take(ids, readings);
         containers
             .iter()
             .map(|container| samples.remove(&container.id))
             .collect()
     }
 
-    /// Takes the readings in the place of those before. What was kept of containers that are gone, or have ended, is
-    /// dropped: whatever is read of them next is a first reading.
-    fn replace(
+    /// Forgets all containers but these. What was kept of containers that are gone, or have ended, is dropped: whatever is
+    /// read of them next is a first reading.
+    pub(in crate::stats) fn keep(&mut self, ids: &[ContainerId]) {
+        let mut before = mem::take(&mut self.previous);
+        let kept = ids.iter().filter_map(|id| before.remove_entry(id));
+        self.previous.extend(kept);
+    }
+
+    /// Whether the container was read before.
+    pub(in crate::stats) fn knows(&self, id: &ContainerId) -> bool {
+        self.previous.contains_key(id)
+    }
+
+    /// Takes the readings in the place of those before, and gives the samples between.
+    pub(in crate::stats) fn take(
         &mut self,
         ids: Vec<ContainerId>,
         readings: Vec<Result<Counters, CollectError>>,
     ) -> HashMap<ContainerId, Sample> {
-        let mut before = mem::take(&mut self.previous);
         let mut samples = HashMap::with_capacity(ids.len());
         for (id, reading) in ids.into_iter().zip(readings) {
-            let previous = before.remove(&id);
+            let previous = self.previous.remove(&id);
             match reading {
                 Ok(now) => {
                     samples.insert(id.clone(), rates(previous.as_ref(), &now));
@@ -60,6 +72,6 @@ impl Readings {
 }
 
 /// A paused container runs nothing and holds its memory all the same.
-fn has_process(container: &Container) -> bool {
+pub(in crate::stats) fn has_process(container: &Container) -> bool {
     matches!(container.state, ContainerState::Running | ContainerState::Paused)
 }

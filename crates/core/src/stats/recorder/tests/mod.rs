@@ -35,6 +35,7 @@ fn rig(containers: &[Container]) -> Rig {
         clock: Arc::new(RuntimeClock(Instant::now())),
         options: RecorderOptions::default(),
         readings: super::Readings::default(),
+        hub: None,
     };
     Rig {
         engine,

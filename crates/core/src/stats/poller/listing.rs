@@ -1,0 +1,70 @@
+//! What the engine's containers do, as far as is known.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::id::{ContainerId, WorkloadId};
+use crate::workloads::{Container, ContainerChange, ContainerEvent, ContainerState};
+
+/// A container with its owner.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    pub(super) container: Container,
+    /// `None` while the store does not say.
+    pub(super) workload: Option<WorkloadId>,
+}
+
+/// The newest list, with what events changed since.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listing {
+    /// Counts the attempts to list.
+    pub(super) round: u64,
+    /// When the engine was asked last, and whether it answered; `None` before that.
+    pub(super) asked: Option<(Instant, bool)>,
+    pub(super) containers: Arc<Vec<Listed>>,
+}
+
+/// What an engine calls a short id.
+const SHORT_ID: usize = 12;
+
+impl Listing {
+    /// By its id, or by the beginning of the id as far as engines show it.
+    pub(super) fn find(&self, id: &ContainerId) -> Option<&Listed> {
+        let exact = self.containers.iter().find(|listed| listed.container.id == *id);
+        exact.or_else(|| self.find_short(id.as_str()))
+    }
+
+    fn find_short(&self, text: &str) -> Option<&Listed> {
+        if text.len() < SHORT_ID {
+            return None;
+        }
+        let fits = |listed: &&Listed| listed.container.id.as_str().starts_with(text);
+        let mut fitting = self.containers.iter().filter(fits);
+        let first = fitting.next();
+        first.filter(|_| fitting.next().is_none())
+    }
+
+    /// Whether the engine did not answer when it was asked last.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self.asked, Some((_, false)))
+    }
+
+    /// Says of a container what an event told; a container that is not listed has to be listed first.
+    pub(super) fn apply(&mut self, event: &ContainerEvent) {
+        let containers = Arc::make_mut(&mut self.containers);
+        let state = match event.change {
+            ContainerChange::Removed => return containers.retain(|listed| listed.container.id != event.id),
+            ContainerChange::Started | ContainerChange::Unpaused => ContainerState::Running,
+            ContainerChange::Stopped => ContainerState::Exited,
+            ContainerChange::Paused => ContainerState::Paused,
+            ContainerChange::Other => return,
+        };
+        let changed = containers
+            .iter_mut()
+            .find(|listed| listed.container.id == event.id);
+        if let Some(listed) = changed {
+            listed.container.state = state;
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Live numbers: cursors, streams and tickets, of containers that come and go.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use shipslog_test_support::{Cleanup, Engine, ImageSpec, SocketProxy, engine, unique, wait_until};
+use tempfile::TempDir;
+
+use crate::harness::{ADMIN, Client, Server, Setup, VIEWER, data_dir, message, open_socket};
+
+/// A server that polls each second, and one container on a tenth of a core.
+struct Scene {
+    engine: Engine,
+    name: String,
+    id: String,
+    proxy: SocketProxy,
+    server: Server,
+    _data: TempDir,
+    _cleanup: Cleanup,
+}
+
+fn run(engine: &Engine, name: &str) -> String {
+    engine.docker(&["run", "-d", "--cpus", "0.1", "--name", name, name])
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        let engine = engine()?;
+        let (name, data) = (unique("live"), data_dir());
+        let cleanup = Cleanup::new(&engine).prefix(&name);
+        ImageSpec::cpu_burner().build(&engine, &name);
+        let id = run(&engine, &name);
+        let proxy = SocketProxy::start(engine.host());
+        // Stored sampling stays out of the way.
+        let setup = Setup::new(&data.path().join("d"), &proxy.address());
+        let server = setup.tick("1h").flags(&["--poll", "1s"]).start();
+        Some(Self {
+            engine,
+            name,
+            id,
+            proxy,
+            server,
+            _data: data,
+            _cleanup: cleanup,
+        })
+    }
+
+    fn viewer(&self) -> Client {
+        self.server.viewer()
+    }
+
+    fn metrics(&self, id: &str, from: &str) -> Value {
+        let (status, body) = self
+            .viewer()
+            .get(&format!("/api/containers/{id}/metrics?from={from}"));
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    fn workload(&self) -> String {
+        let (_, workloads) = self.viewer().get("/api/workloads");
+        let mut workloads = workloads.as_array().unwrap().iter();
+        let found = workloads.find(|workload| workload["name"] == self.name.as_str());
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the container is told to run, or not to.
+    #[track_caller]
+    fn until_running(&self, id: &str, running: bool) {
+        let told = || self.metrics(id, "0")["is_running"] == running;
+        assert!(
+            wait_until(Duration::from_secs(10), told),
+            "{}",
+            self.metrics(id, "0")
+        );
+    }
+}
+
+fn count(answer: &Value) -> usize {
+    answer["metrics"].as_array().unwrap().len()
+}
+
+fn from(answer: &Value) -> String {
+    answer["from"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_container_is_read_at_once_and_goes_on_from_a_cursor() {
+    let Some(scene) = Scene::new() else { return };
+    let first = scene.metrics(&scene.id, "0");
+    assert_eq!(
+        (count(&first), &first["is_running"]),
+        (1, &json!(true)),
+        "{first}"
+    );
+    assert_eq!(first["metrics"][0]["cpu"], Value::Null);
+    assert!(first["metrics"][0]["mem"].as_u64().is_some_and(|bytes| bytes > 0));
+    let mut cursor = from(&first);
+    let mut read = Vec::new();
+    let burning = || {
+        let next = scene.metrics(&scene.id, &cursor);
+        cursor = from(&next);
+        assert_eq!(next["missed"], 0);
+        read.extend(next["metrics"].as_array().unwrap().clone());
+        read.len() >= 3
+    };
+    assert!(wait_until(Duration::from_secs(15), burning));
+    let times: Vec<i64> = read
+        .iter()
+        .map(|metric| metric["timestamp"].as_i64().unwrap())
+        .collect();
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    assert!(
+        read.iter().all(|metric| metric["cpu"]
+            .as_f64()
+            .is_some_and(|cpu| (3.0..30.0).contains(&cpu))),
+        "{read:?}"
+    );
+    let all = scene.metrics(&scene.id, "0");
+    assert!(count(&all) > read.len());
+}
+
+#[test]
+fn pause_stop_restart_and_removal_are_followed() {
+    let Some(scene) = Scene::new() else { return };
+    let docker = |args: &[&str]| scene.engine.docker(args);
+    let id = scene.id.as_str();
+    let before = scene.metrics(id, "0");
+    docker(&["pause", id]);
+    scene.until_running(id, false);
+    assert_eq!(scene.metrics(id, &from(&before))["from"], before["from"]);
+    docker(&["unpause", id]);
+    scene.until_running(id, true);
+    docker(&["restart", "--time", "1", id]);
+    let beyond = || count(&scene.metrics(id, &from(&before))) >= 2;
+    assert!(wait_until(Duration::from_secs(10), beyond));
+    docker(&["stop", "--time", "1", id]);
+    scene.until_running(id, false);
+    assert_eq!(count(&scene.metrics(id, "0")), 0);
+    docker(&["start", id]);
+    scene.until_running(id, true);
+
+    docker(&["rm", "--force", id]);
+    scene.until_running(id, false);
+    let anew = run(&scene.engine, &scene.name);
+    let answer = scene.metrics(&anew, &from(&before));
+    assert_eq!(
+        (&answer["is_running"], count(&answer)),
+        (&json!(true), 1),
+        "{answer}"
+    );
+    assert_eq!(
+        scene.metrics(id, "0"),
+        json!({"metrics": [], "from": "0", "missed": 0, "is_running": false})
+    );
+}
+
+#[test]
+fn a_stream_tells_at_once_and_then_each_tick_also_of_a_container_made_anew() {
+    let Some(scene) = Scene::new() else { return };
+    let workload = scene.workload();
+    let path = format!("/api/workloads/{workload}/ws/stats");
+    let bearer = format!("Bearer {VIEWER}");
+    let begun = Instant::now();
+    let mut socket = open_socket(&scene.server.address, &path, &[("authorization", &bearer)]).unwrap();
+    let first = message(&mut socket);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(first["containers"], 1, "{first}");
+    let points: Vec<Value> = (0..4).map(|_| message(&mut socket)).collect();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(
+        points
+            .windows(2)
+            .all(|pair| pair[0]["ts"].as_i64() < pair[1]["ts"].as_i64()),
+        "{points:?}"
+    );
+    assert!(
+        points[3]["cpu_percent"]
+            .as_f64()
+            .is_some_and(|cpu| (3.0..30.0).contains(&cpu)),
+        "{points:?}"
+    );
+    let (_, live) = scene
+        .viewer()
+        .get(&format!("/api/workloads/{workload}/stats/live"));
+    assert_eq!(
+        (&live["live"], &live["point"]["containers"]),
+        (&json!(true), &json!(1)),
+        "{live}"
+    );
+    assert!(live["age_ms"].as_u64().is_some_and(|age| age < 5_000), "{live}");
+
+    scene.engine.docker(&["rm", "--force", &scene.id]);
+    let gone = (0..10).any(|_| message(&mut socket)["containers"] == 0);
+    assert!(gone, "the stream does not notice that the container is gone");
+    run(&scene.engine, &scene.name);
+    let back = (0..10).any(|_| message(&mut socket)["cpu_percent"].is_number());
+    assert!(
+        back,
+        "the stream does not notice the container that was made anew"
+    );
+}
+
+#[test]
+fn a_ticket_opens_its_stream_and_the_end_of_the_server_closes_it() {
+    let Some(scene) = Scene::new() else { return };
+    let address = scene.server.address.clone();
+    let usage = "/api/ws/usage";
+    assert_eq!(open_socket(&address, usage, &[]).unwrap_err(), 401);
+    assert_eq!(scene.viewer().get(usage).0, 426);
+    let (status, ticket) = scene.viewer().post("/api/tickets", &json!({"path": usage}));
+    assert_eq!(status, 200, "{ticket}");
+    let query = format!("?ticket={}", ticket["ticket"].as_str().unwrap());
+    let other = format!("/api/workloads/{}/ws/stats{query}", scene.workload());
+    assert_eq!(open_socket(&address, &other, &[]).unwrap_err(), 401);
+    let mut sockets = [0, 1].map(|_| open_socket(&address, &format!("{usage}{query}"), &[]).unwrap());
+    for socket in &mut sockets {
+        let told = message(socket);
+        let ours = told["workloads"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|each| each["workload_id"] == scene.workload());
+        assert_eq!(ours.unwrap()["point"]["containers"], 1, "{told}");
+        assert!(told["total"]["memory_usage"].as_u64() >= ours.unwrap()["point"]["memory_usage"].as_u64());
+    }
+    let bearer = format!("Bearer {ADMIN}");
+    assert!(open_socket(&address, usage, &[("authorization", &bearer)]).is_ok());
+
+    let begun = Instant::now();
+    let [mut socket, _] = sockets;
+    let closed = std::thread::spawn(move || {
+        loop {
+            match socket.read() {
+                Ok(tungstenite::Message::Close(frame)) => return frame.map(|frame| u16::from(frame.code)),
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let Scene { server, .. } = scene;
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(closed.join().unwrap(), Some(1001));
+}
+
+#[test]
+fn live_numbers_come_back_with_the_engine() {
+    let Some(scene) = Scene::new() else { return };
+    scene.until_running(&scene.id, true);
+    for fail in [SocketProxy::cut as fn(&SocketProxy), SocketProxy::hang] {
+        fail(&scene.proxy);
+        let told = || scene.metrics(&scene.id, "0")["is_running"] == false;
+        assert!(
+            wait_until(Duration::from_secs(40), told),
+            "{}",
+            scene.metrics(&scene.id, "0")
+        );
+        scene.proxy.restore();
+        let told = || count(&scene.metrics(&scene.id, "0")) > 0;
+        assert!(
+            wait_until(Duration::from_secs(60), told),
+            "{}",
+            scene.metrics(&scene.id, "0")
+        );
+    }
+}
