@@ -10,6 +10,7 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod cgroup;
 mod engine;
+mod events;
 mod failures;
 mod fake_engine;
 mod images;

@@ -35,13 +35,13 @@ fn publish(hub: &LiveHub, ts: i64, origin: Origin, readings: &[Reading]) {
     });
 }
 
-async fn text<T: Serialize>(subscription: &mut Subscription<T>) -> String {
+async fn text<T: Serialize + Send + Sync>(subscription: &mut Subscription<T>) -> String {
     let received = subscription.next().await.unwrap();
     String::from_utf8(received.update.json().to_vec()).unwrap()
 }
 
 /// Whether nothing is told for a while.
-async fn is_silent<T>(subscription: &mut Subscription<T>) -> bool {
+async fn is_silent<T: Send + Sync>(subscription: &mut Subscription<T>) -> bool {
     timeout(Duration::from_secs(1), subscription.next())
         .await
         .is_err()
