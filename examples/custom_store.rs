@@ -38,6 +38,7 @@ struct Content {
     containers_so_far: u64,
     rollups: HashMap<(Tier, WorkloadId), BTreeMap<i64, Rollup>>,
     rolled_through: HashMap<Tier, i64>,
+    revision: u64,
 }
 
 #[derive(Debug)]
@@ -272,6 +273,7 @@ impl StatsStore for Shelf {
             return Err(StoreError::Invalid { what: "tick" });
         }
         let mut content = self.content();
+        content.revision += 1;
         for row in &tick.rows {
             if content.entry(&row.workload).is_err() {
                 continue;
@@ -321,6 +323,7 @@ impl StatsStore for Shelf {
 
     async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool> {
         let mut content = self.content();
+        content.revision += 1;
         for _ in 0..limit.max(1) {
             let oldest = content.samples.first_key_value();
             if oldest.is_none_or(|((ts, _), _)| *ts >= before) {
@@ -375,8 +378,8 @@ impl StatsStore for Shelf {
         Ok(())
     }
 
-    async fn size(&self) -> Result<u64> {
-        Ok(0)
+    fn revision(&self) -> u64 {
+        self.content().revision
     }
 }
 
@@ -391,6 +394,10 @@ impl StoreHealth for Shelf {
 
     async fn ping(&self) -> Result<()> {
         Ok(())
+    }
+
+    async fn size(&self) -> Result<u64> {
+        Ok(0)
     }
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions};
-use shipslog_core::stats::{
-    Collector, LiveHub, Poller, PollerOptions, Recorder, RecorderOptions, Retention,
-};
+use shipslog_core::stats::{Collector, LiveHub, Poller, PollerOptions, Recorder, RecorderOptions, Retention};
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory, WorkloadStore};

@@ -74,6 +74,12 @@ pub trait StoreHealth: Debug + Send + Sync + 'static {
     /// # Errors
     /// Whatever a reader would meet now.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Bytes that the store takes up, without room that is free to be used again; 0 for one that does not know.
+    ///
+    /// # Errors
+    /// As any reader meets.
+    async fn size(&self) -> Result<u64, StoreError>;
 }
 
 /// All that a host needs to keep: the sum of the domain stores.

@@ -11,7 +11,7 @@ use shipslog_core::stats::{
     CollectError, Collector, Counters, History, HistoryQuery, Recorder, RecorderOptions, Retention, Sample,
     StatsStore, Step, SteppedPoint, Tick, TickRow, Tier, Usage,
 };
-use shipslog_core::store::Store;
+use shipslog_core::store::{Store, StoreHealth};
 use shipslog_core::testing::ManualClock;
 use shipslog_core::time::{Clock, Timestamp, Window};
 use shipslog_core::workloads::{Container, EngineInfo, EngineUnavailable, Inventory, WorkloadStore};

@@ -28,6 +28,7 @@ mod state;
 mod stats;
 mod stream;
 mod system;
+mod tape;
 mod tickets;
 mod workloads;
 
@@ -52,6 +53,7 @@ use crate::error::Problem;
 use crate::guard::Guard;
 use crate::openapi::Description;
 use crate::stream::Seats;
+use crate::tape::Tapes;
 use crate::tickets::Tickets;
 
 /// The routes of a domain: handlers with their descriptions, one entry a path.
@@ -96,6 +98,7 @@ pub fn router(api: Api) -> Router {
     router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
         .layer(Extension(Arc::new(Description::new(description))))
+        .layer(Extension(Arc::new(Tapes::new())))
         .layer(Extension(Arc::new(Seats::new(api.streams))))
         .layer(Extension(tickets))
         .layer(from_fn_with_state(Arc::clone(&api), check_host))

@@ -1,13 +1,16 @@
 //! What containers use: history and sums, from what is stored alone.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shipslog_core::id::WorkloadId;
-use shipslog_core::stats::{History, HistoryQuery, Step, Usage};
+use shipslog_core::stats::{History, HistoryQuery, MAX_POINTS, Step, Usage};
 use shipslog_core::time::Window;
 use utoipa_axum::routes;
 
@@ -15,6 +18,7 @@ use crate::Routes;
 use crate::error::Problem;
 use crate::extract::{Id, Params};
 use crate::state::Api;
+use crate::tape::{Part, Tapes};
 
 pub(crate) fn router() -> Routes {
     vec![routes!(history), routes!(workload_usage)]
@@ -44,13 +48,16 @@ const USAGE: i64 = 7 * 86_400;
     ),
     responses(
         (status = 200, description = "Points; none when nothing was stored", body = History),
+        (status = 304, description = "What `If-None-Match` names is still the answer"),
         (status = 404, description = "No such workload"),
     )
 )]
 async fn history(
     State(api): State<Arc<Api>>,
+    Extension(tapes): Extension<Arc<Tapes>>,
     Id(workload): Id<WorkloadId>,
     params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     api.store.workload(&workload).await?;
     let query = HistoryQuery {
@@ -60,7 +67,51 @@ async fn history(
         step: step(&params)?,
         since: since(&params)?,
     };
-    encode(query.points(api.store.as_ref(), &api.retention).await?).await
+    if let Some(part) = from_memory(&api, &tapes, &query).await? {
+        return Ok(unless_known(&headers, part));
+    }
+    encode(&headers, query.points(api.store.as_ref(), &api.retention).await?).await
+}
+
+/// Points as they were stored come from memory; what has to be averaged, or is most likely too much to be shown as it is,
+/// does not.
+async fn from_memory(api: &Api, tapes: &Tapes, query: &HistoryQuery<'_>) -> Result<Option<Part>, Problem> {
+    let expected = query.window.seconds() / api.tick.as_secs().max(1).cast_signed();
+    let as_stored = match query.step {
+        Step::Raw => true,
+        Step::Automatic => api.retention.tier_for(query.window).is_none() && expected <= MAX_POINTS,
+        Step::Seconds(_) => false,
+    };
+    if !as_stored {
+        return Ok(None);
+    }
+    let part = tapes
+        .part(api.store.as_ref(), query.workload, query.from(), query.to())
+        .await?;
+    let fits = query.step == Step::Raw || part.points as i64 <= MAX_POINTS;
+    Ok(fits.then_some(part))
+}
+
+fn unless_known(headers: &HeaderMap, part: Part) -> Response {
+    if knows(headers, &part.etag) {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, part.etag)]).into_response();
+    }
+    let about = [
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (CONTENT_LENGTH, part.len().to_string()),
+        (ETAG, part.etag.clone()),
+    ];
+    (about, part.into_body()).into_response()
+}
+
+/// Whether the client has what carries this tag.
+fn knows(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut tags = known.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// What a workload used up: core seconds and byte seconds, in all and in buckets of 5 minutes.
@@ -73,12 +124,13 @@ async fn history(
         ("id" = String, Path, description = "Id of the workload"),
         ("window" = Option<String>, Query, description = "How far back: a whole number and `s`, `m`, `h` or `d`, at most what is kept; `7d` when absent"),
     ),
-    responses((status = 200, body = Usage), (status = 404, description = "No such workload"))
+    responses((status = 200, body = Usage), (status = 304, description = "What `If-None-Match` names is still the answer"), (status = 404, description = "No such workload"))
 )]
 async fn workload_usage(
     State(api): State<Arc<Api>>,
     Id(workload): Id<WorkloadId>,
     params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     api.store.workload(&workload).await?;
     let query = HistoryQuery {
@@ -88,7 +140,7 @@ async fn workload_usage(
         step: Step::Automatic,
         since: None,
     };
-    encode(query.usage(api.store.as_ref()).await?).await
+    encode(&headers, query.usage(api.store.as_ref()).await?).await
 }
 
 fn since(params: &Params) -> Result<Option<i64>, Problem> {
@@ -112,9 +164,24 @@ fn step(params: &Params) -> Result<Step, Problem> {
     Ok(Step::Seconds(step.seconds()))
 }
 
-/// Encodes on a thread that may take its time: a long raw history is megabytes.
-async fn encode<T: Serialize + Send + 'static>(answer: T) -> Result<Response, Problem> {
-    let encoded = tokio::task::spawn_blocking(move || serde_json::to_vec(&answer)).await;
-    let body = encoded.ok().and_then(Result::ok).ok_or_else(Problem::internal)?;
-    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+/// Encodes on a thread that may take its time: an answer may be megabytes.
+async fn encode<T: Serialize + Send + 'static>(headers: &HeaderMap, answer: T) -> Result<Response, Problem> {
+    let encoded = tokio::task::spawn_blocking(move || {
+        let body = serde_json::to_vec(&answer)?;
+        let etag = format!(
+            "\"{:016x}\"",
+            BuildHasherDefault::<DefaultHasher>::new().hash_one(&body)
+        );
+        Ok::<_, serde_json::Error>((body, etag))
+    });
+    let (body, etag) = encoded
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .ok_or_else(Problem::internal)?;
+    if knows(headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
+    let about = [(CONTENT_TYPE, "application/json".to_owned()), (ETAG, etag)];
+    Ok((about, body).into_response())
 }

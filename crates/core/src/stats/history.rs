@@ -51,11 +51,13 @@ pub struct HistoryQuery<'a> {
 }
 
 impl HistoryQuery<'_> {
-    fn to(&self) -> i64 {
+    /// The first second after the window.
+    pub fn to(&self) -> i64 {
         self.now.saturating_add(1)
     }
 
-    fn from(&self) -> i64 {
+    /// The first second of what is asked for.
+    pub fn from(&self) -> i64 {
         let from = self.to().saturating_sub(self.window.seconds());
         self.since.map_or(from, |since| from.max(since.saturating_add(1)))
     }

@@ -103,6 +103,8 @@ pub trait StatsStore: Debug + Send + Sync + 'static {
     /// all of it is old.
     async fn prune_rollups(&self, tier: Tier, before: i64) -> Result<(), StoreError>;
 
-    /// Bytes that all of the store takes up, without room that is free to be used again; 0 for one that does not know.
-    async fn size(&self) -> Result<u64, StoreError>;
+    /// Another number whenever samples up to the newest tick may have been added, replaced or deleted, or may have changed hands:
+    /// as long as it stays the same, a window that was read before has only got longer. A store that cannot tell gives another
+    /// number each time. Does no I/O.
+    fn revision(&self) -> u64;
 }

@@ -127,8 +127,8 @@ impl StatsStore for Gone {
     async fn rolled_through(&self, _: Tier) -> Result<Option<i64>, StoreError> {
         self.fail()
     }
-    async fn size(&self) -> Result<u64, StoreError> {
-        self.fail()
+    fn revision(&self) -> u64 {
+        0
     }
     async fn prune_rollups(&self, _: Tier, _: i64) -> Result<(), StoreError> {
         self.fail()
@@ -142,6 +142,9 @@ impl StoreHealth for Gone {
             kind: "gone",
             schema_version: 0,
         }
+    }
+    async fn size(&self) -> Result<u64, StoreError> {
+        self.fail()
     }
     async fn ping(&self) -> Result<(), StoreError> {
         self.fail()

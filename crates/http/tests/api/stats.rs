@@ -1,10 +1,13 @@
 //! Histories and sums.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use shipslog_core::id::WorkloadId;
 use shipslog_core::stats::{Sample, Tick, TickRow};
+
+use shipslog_http::router;
 
 use crate::rig::{NOW, Rig, get};
 
@@ -134,4 +137,109 @@ async fn nothing_recorded_is_nothing_used() {
     let usage = rig.send(get(&format!("/api/workloads/{id}/usage"))).await.json();
     assert_eq!(usage["buckets"], json!([]));
     assert_eq!(usage["cpu_core_seconds"].as_f64(), Some(0.0));
+}
+
+/// The answer of a router that has nothing in memory yet, over the same store.
+async fn unremembered(rig: &Rig, path: &str) -> String {
+    let fresh = Rig::over(Arc::clone(&rig.store), router);
+    fresh.send(get(path).by_viewer()).await.text()
+}
+
+#[tokio::test]
+async fn a_window_from_memory_is_what_is_stored_whatever_happens_to_it() {
+    let rig = Rig::new();
+    let id = rig.workload("web").await;
+    let other = rig.workload("other").await;
+    let path = |query: &str| format!("/api/workloads/{id}/stats/history{query}");
+    let queries = ["?window=30m", "?window=1h&step=raw", "?window=10s", "?window=10m"];
+    let check = async |what: &str| {
+        for query in queries {
+            let since = format!("{query}&since={}", NOW - 60);
+            for path in [path(query), path(&since)] {
+                let answer = rig.send(get(&path).by_viewer()).await;
+                assert_eq!(answer.header("content-length"), answer.text().len().to_string());
+                assert_eq!(answer.text(), unremembered(&rig, &path).await, "{what}: {path}");
+            }
+        }
+    };
+    check("nothing").await;
+    for i in 0..1_300 {
+        record(
+            &rig,
+            &id,
+            NOW - 2_700 + i * 2,
+            &[("a", 10.0), ("b", 0.125 * i as f64)],
+        )
+        .await;
+        if i % 260 == 0 {
+            check("new ticks").await;
+        }
+    }
+    record(&rig, &id, NOW - 2_000, &[("a", 77.0)]).await;
+    check("a tick replaced").await;
+    record(&rig, &id, NOW - 45, &[("c", 5.0)]).await;
+    check("a late tick").await;
+    record(&rig, &other, NOW - 30, &[("b", 1.0)]).await;
+    check("a container that changed hands").await;
+    while rig.store.prune_samples(NOW - 1_000, 100).await.unwrap() {}
+    check("old samples deleted").await;
+    while rig.store.seal_samples().await.unwrap() {}
+    check("samples sealed").await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_answer_gets_no_other() {
+    let rig = Rig::new();
+    let id = rig.workload("web").await;
+    record(&rig, &id, NOW - 20, &[("a", 12.5)]).await;
+    for query in ["stats/history", "stats/history?step=60s", "usage"] {
+        let path = format!("/api/workloads/{id}/{query}");
+        let first = rig.send(get(&path).by_viewer()).await;
+        let etag = first.header("etag").to_owned();
+        for known in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_owned()] {
+            let again = rig
+                .send(get(&path).by_viewer().with("if-none-match", &known))
+                .await;
+            assert_eq!(
+                (again.status.as_u16(), again.text().as_str()),
+                (304, ""),
+                "{path} {known}"
+            );
+            assert_eq!(again.header("etag"), etag);
+        }
+        let other = rig
+            .send(get(&path).by_viewer().with("if-none-match", "\"x\""))
+            .await;
+        assert_eq!((other.status.as_u16(), other.text()), (200, first.text()));
+    }
+    let path = format!("/api/workloads/{id}/stats/history");
+    let etag = rig.send(get(&path).by_viewer()).await.header("etag").to_owned();
+    record(&rig, &id, NOW - 10, &[("a", 12.5)]).await;
+    let changed = rig
+        .send(get(&path).by_viewer().with("if-none-match", &etag))
+        .await;
+    assert_eq!(
+        (changed.status.as_u16(), changed.json().as_array().unwrap().len()),
+        (200, 2)
+    );
+}
+
+#[tokio::test]
+async fn what_is_new_since_a_time_is_answered_alone() {
+    let rig = Rig::new();
+    let id = rig.workload("web").await;
+    for ago in [30, 20, 10] {
+        record(&rig, &id, NOW - ago, &[("a", 1.0)]).await;
+    }
+    let times = async |query: &str| -> Vec<i64> {
+        let points = history(&rig, &id, query).await;
+        points.iter().map(|point| point["ts"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(times(&format!("?since={}", NOW - 30)).await, [NOW - 20, NOW - 10]);
+    assert_eq!(times(&format!("?since={}", NOW - 10)).await, [0_i64; 0]);
+    assert_eq!(
+        times(&format!("?window=15s&since={}", NOW - 30)).await,
+        [NOW - 10]
+    );
+    assert_eq!(times(&format!("?step=1s&since={}", NOW - 20)).await, [NOW - 10]);
 }

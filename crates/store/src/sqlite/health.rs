@@ -27,6 +27,16 @@ impl StoreHealth for SqliteStore {
         })
         .await
     }
+
+    /// The database file alone, without its journal, which is up to 16 MiB, and the reserve, which is as large.
+    async fn size(&self) -> Result<u64, StoreError> {
+        self.read("size", |tx, _| {
+            let pages = "SELECT (page_count - freelist_count) * page_size
+                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+            Ok(value(tx, pages, [])?.unwrap_or_default())
+        })
+        .await
+    }
 }
 
 fn still_there(place: &Place) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod workloads;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
@@ -50,6 +51,14 @@ struct Shared {
     seal: Seal,
     readers: Pool,
     writers: Arc<Mutex<Writers>>,
+    /// Counts the changes to what is not newer than all before it.
+    revision: AtomicU64,
+}
+
+impl Shared {
+    fn rewritten(&self) {
+        self.revision.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// Both connections that write: SQLite lets one write at a time, so whoever writes holds both.
@@ -59,8 +68,6 @@ struct Writers {
     samples: Connection,
     /// The containers of the newest tick. `None` until they are needed, and after any change that they did not follow.
     present: Option<Present>,
-    /// Counts the changes to what is older than the newest tick.
-    rewrites: u64,
     /// `None` in memory.
     reserve: Option<Reserve>,
     /// Keeps other processes out, until the last connection that writes is closed. `None` in memory.

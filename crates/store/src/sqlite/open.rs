@@ -143,7 +143,6 @@ fn assemble(
         ledger,
         samples,
         present: None,
-        rewrites: 0,
         reserve: kept.reserve,
         _lock: kept.lock,
     };
@@ -153,6 +152,7 @@ fn assemble(
         seal,
         readers: Pool::new(readers),
         writers,
+        revision: AtomicU64::new(0),
     };
     Ok(SqliteStore {
         shared: Arc::new(shared),

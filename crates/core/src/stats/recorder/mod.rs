@@ -17,10 +17,8 @@ use self::loss::Loss;
 use self::owners::owners;
 use self::readings::Readings;
 use self::upkeep::Upkeep;
-use super::{
-    Collector, Coverage, LiveHub, Origin, Reading, Readout, Retention, StatsStore, Tick, TickRow,
-};
-use crate::store::{Store, StoreError};
+use super::{Collector, Coverage, LiveHub, Origin, Reading, Readout, Retention, StatsStore, Tick, TickRow};
+use crate::store::{Store, StoreError, StoreHealth};
 use crate::time::Clock;
 use crate::workloads::{Container, EngineUnavailable, Inventory, WorkloadStore};
 
@@ -74,6 +72,7 @@ pub struct Recorder {
     collector: Arc<dyn Collector>,
     workloads: Arc<dyn WorkloadStore>,
     samples: Arc<dyn StatsStore>,
+    health: Arc<dyn StoreHealth>,
     clock: Arc<dyn Clock>,
     options: RecorderOptions,
     readings: Readings,
@@ -91,13 +90,14 @@ impl Recorder {
     ) -> Self {
         let (workloads, samples) = (
             Arc::clone(&store) as Arc<dyn WorkloadStore>,
-            store as Arc<dyn StatsStore>,
+            Arc::clone(&store) as Arc<dyn StatsStore>,
         );
         Self {
             inventory,
             collector,
             workloads,
             samples,
+            health: store,
             clock,
             options,
             readings: Readings::default(),
@@ -132,6 +132,7 @@ impl Recorder {
         let upkeep = Upkeep {
             workloads: Arc::clone(&self.workloads),
             samples: Arc::clone(&self.samples),
+            health: Arc::clone(&self.health),
             clock: Arc::clone(&self.clock),
             retention: self.options.retention,
             max_size: self.options.max_size,

@@ -11,7 +11,7 @@ use super::loss::Loss;
 use crate::id::WorkloadId;
 use crate::stats::history::LEAD;
 use crate::stats::{Retention, Rollup, StatsStore, Tier, aggregate, roll_up};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreHealth};
 use crate::time::Clock;
 use crate::workloads::WorkloadStore;
 
@@ -41,6 +41,7 @@ const LEAST: i64 = 3_600;
 pub(super) struct Upkeep {
     pub(super) workloads: Arc<dyn WorkloadStore>,
     pub(super) samples: Arc<dyn StatsStore>,
+    pub(super) health: Arc<dyn StoreHealth>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) retention: Retention,
     pub(super) max_size: Option<u64>,
@@ -134,7 +135,7 @@ impl Upkeep {
     /// then minutes, then 5 minutes.
     async fn fit(&self, now: i64, rolled: i64, max: u64) -> Result<(), StoreError> {
         for part in 1..=PARTS {
-            if self.samples.size().await? <= max {
+            if self.health.size().await? <= max {
                 return Ok(());
             }
             let before = now - remaining(self.retention.of_samples().seconds(), part).max(LEAST);
@@ -142,7 +143,7 @@ impl Upkeep {
         }
         for tier in Tier::ALL {
             for part in 1..=PARTS {
-                if self.samples.size().await? <= max {
+                if self.health.size().await? <= max {
                     return Ok(());
                 }
                 let before = now - remaining(self.retention.of(tier).seconds(), part);

@@ -135,6 +135,7 @@ macro_rules! store_conformance {
                 old_rollups_are_deleted_tier_by_tier
                 an_observed_workload_stays_as_long_as_its_rollups
                 the_oldest_sample_is_known
+                the_revision_tells_of_every_change_to_what_was_there
             }
             health {
                 a_store_says_what_it_is

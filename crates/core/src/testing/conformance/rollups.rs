@@ -152,3 +152,23 @@ pub async fn the_oldest_sample_is_known(store: &dyn Store) {
     }
     assert_eq!(store.oldest_sample().await.unwrap(), Some(30));
 }
+
+pub async fn the_revision_tells_of_every_change_to_what_was_there(store: &dyn Store) {
+    let (id, other) = (create(store, "web").await, create(store, "other").await);
+    for ts in [10, 20, 30] {
+        record_one(store, ts, "a", &id).await;
+    }
+    let mut before = store.revision();
+    let mut changed = || {
+        let now = store.revision();
+        std::mem::replace(&mut before, now) != now
+    };
+    record_one(store, 20, "a", &id).await;
+    assert!(changed(), "replaced");
+    record_one(store, 15, "a", &id).await;
+    assert!(changed(), "late");
+    record_one(store, 40, "a", &other).await;
+    assert!(changed(), "changed hands");
+    while store.prune_samples(12, 10).await.unwrap() {}
+    assert!(changed(), "deleted");
+}

@@ -12,49 +12,61 @@ use super::{MAX_NUMBER, Present};
 
 struct Stored {
     number: i64,
+    workload: i64,
     /// NULL is filled in with the newest tick.
     last_seen: i64,
 }
 
-/// Brings the index up to date with a row, and gives the number of its container. `None` when there is no such workload.
+/// A container in the index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entered {
+    pub(super) number: i64,
+    /// Whether it was another workload's before.
+    pub(super) moved: bool,
+}
+
+/// Brings the index up to date with a row, and gives its container. `None` when there is no such workload.
 pub(super) fn enter(
     tx: &Connection,
     present: &mut Present,
     ts: i64,
     row: &TickRow,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<Entered>, Failure> {
     let Some(workload) = workload_number(tx, &row.workload)? else {
         return Ok(None);
     };
     // No later tick is known, so it is present from now on.
     let newest = present.newest.is_none_or(|newest| newest <= ts);
     let last_seen = (!newest).then_some(ts);
-    let number = match find(tx, row, present.newest)? {
-        None => insert(tx, row, workload, ts, last_seen)?,
+    let (number, moved) = match find(tx, row, present.newest)? {
+        None => (insert(tx, row, workload, ts, last_seen)?, false),
         Some(stored) if ts < stored.last_seen => {
             let sql = "UPDATE containers SET first_seen = min(first_seen, ?2) WHERE number = ?1";
             run(tx, sql, [stored.number, ts])?;
-            return Ok(Some(stored.number));
+            return Ok(Some(Entered {
+                number: stored.number,
+                moved: false,
+            }));
         }
         Some(stored) => {
             let sql = "UPDATE containers SET workload = ?2, name = ?3, last_seen = ?4 WHERE number = ?1";
             run(tx, sql, params![stored.number, workload, row.name, last_seen])?;
-            stored.number
+            (stored.number, stored.workload != workload)
         }
     };
     if newest {
         present.enter(row, number, ts);
     }
-    Ok(Some(number))
+    Ok(Some(Entered { number, moved }))
 }
 
 fn find(tx: &Connection, row: &TickRow, newest: Option<i64>) -> Result<Option<Stored>, Failure> {
-    let sql =
-        "SELECT number, coalesce(last_seen, ?2, 0) FROM containers WHERE id = ?1 AND workload IS NOT NULL";
+    let sql = "SELECT number, workload, coalesce(last_seen, ?2, 0) FROM containers WHERE id = ?1 AND workload IS NOT NULL";
     first(tx, sql, params![row.container.as_str(), newest], |row| {
         Ok(Stored {
             number: row.get(0)?,
-            last_seen: row.get(1)?,
+            workload: row.get(1)?,
+            last_seen: row.get(2)?,
         })
     })
 }

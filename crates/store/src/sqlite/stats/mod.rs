@@ -16,6 +16,9 @@ mod spans;
 mod tick;
 mod varint;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use shipslog_core::id::WorkloadId;
 use shipslog_core::stats::{Columns, ContainerRecord, Rollup, StatsStore, Tick, Tier};
@@ -52,13 +55,16 @@ impl StatsStore for SqliteStore {
             return Err(StoreError::Invalid { what: "tick" });
         }
         let mut writers = self.writers().await;
+        let shared = Arc::clone(&self.shared);
         let plan = tick::Plan::new(tick, writers.present.as_mut());
         blocking_in_place("record_tick", move || {
             // Left out until the commit: after a failure it is read anew.
             let present = writers.present.take();
             let written = tick::record(&mut writers.samples, present, plan)?;
             writers.present = Some(written.present);
-            writers.rewrites += u64::from(!written.newest);
+            if !written.appended {
+                shared.rewritten();
+            }
             Ok(())
         })
         .await
@@ -79,17 +85,17 @@ impl StatsStore for SqliteStore {
     /// Seals at most a span of 512 ticks. It is read and compressed while others write; only then writers wait, for as long
     /// as it takes to write what is about a tenth of the size.
     async fn seal_samples(&self) -> Result<bool, StoreError> {
-        let before = self.writers().await.rewrites;
+        let before = self.revision();
         let draft = self.read("seal_samples", |tx, _| sealing::draft(tx)).await?;
         let Some(draft) = draft else {
             return Ok(false);
         };
         let mut writers = self.writers().await;
+        let shared = Arc::clone(&self.shared);
         blocking("seal_samples", move || {
-            // What it is made of has changed meanwhile: it is made again at the next call.
-            if writers.rewrites == before {
+            // Otherwise what it is made of has changed meanwhile, and it is made again at the next call.
+            if shared.revision.load(Ordering::SeqCst) == before {
                 sealing::write(&mut writers.samples, &draft)?;
-                writers.rewrites += 1;
             }
             Ok(true)
         })
@@ -101,9 +107,11 @@ impl StatsStore for SqliteStore {
     async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool, StoreError> {
         let before = before.clamp(0, END_OF_TIME - 1);
         let mut writers = self.writers().await;
+        let shared = Arc::clone(&self.shared);
         blocking("prune_samples", move || {
-            writers.rewrites += 1;
-            prune::chunk(&mut writers, before, limit)
+            let more = prune::chunk(&mut writers, before, limit);
+            shared.rewritten();
+            more
         })
         .await
     }
@@ -162,13 +170,7 @@ impl StatsStore for SqliteStore {
         .await
     }
 
-    /// The database file alone, without its journal, which is up to 16 MiB, and the reserve, which is as large.
-    async fn size(&self) -> Result<u64, StoreError> {
-        self.read("size", |tx, _| {
-            let pages = "SELECT (page_count - freelist_count) * page_size
-                FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-            Ok(value(tx, pages, [])?.unwrap_or_default())
-        })
-        .await
+    fn revision(&self) -> u64 {
+        self.shared.revision.load(Ordering::SeqCst)
     }
 }

@@ -110,7 +110,11 @@ fn block_number(block: &shipslog_core::stats::Block) -> i64 {
 pub(super) fn write(connection: &mut Connection, draft: &Draft) -> Result<(), Failure> {
     let tx = writing(connection)?;
     let ticks = [draft.ticks.first, draft.ticks.last];
-    run(&tx, "DELETE FROM recent WHERE ts BETWEEN ?1 AND ?2", ticks)?;
+    let taken = run(&tx, "DELETE FROM recent WHERE ts BETWEEN ?1 AND ?2", ticks)?;
+    if taken == 0 {
+        // Somebody else sealed them meanwhile.
+        return Ok(());
+    }
     if let Some(replaced) = draft.replaces {
         delete(&tx, replaced)?;
     }

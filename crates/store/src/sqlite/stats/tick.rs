@@ -47,8 +47,8 @@ impl Plan {
 pub(super) struct Written {
     /// The containers that are present after it.
     pub(super) present: Present,
-    /// Whether it was later than all before it, so that nothing older changed.
-    pub(super) newest: bool,
+    /// Whether it was later than all before it and no container changed hands, so that nothing older changed.
+    pub(super) appended: bool,
 }
 
 /// Writes a tick in one transaction.
@@ -60,10 +60,12 @@ pub(super) fn record(
     let tx = writing(connection)?;
     let mut present = present.map_or_else(|| Present::load(&tx), Ok)?;
     let newest = present.newest.is_none_or(|newest| newest < plan.ts);
-    let mut rows = plan.known;
+    let (mut rows, mut moved) = (plan.known, false);
     for row in &plan.others {
-        let number = containers::enter(&tx, &mut present, plan.ts, row)?;
-        rows.extend(number.map(|number| (number, row.sample)));
+        if let Some(entered) = containers::enter(&tx, &mut present, plan.ts, row)? {
+            rows.push((entered.number, row.sample));
+            moved |= entered.moved;
+        }
     }
     if newest {
         present.advance(&tx, plan.ts)?;
@@ -76,7 +78,10 @@ pub(super) fn record(
     let sql = "INSERT OR REPLACE INTO recent (ts, data) VALUES (?1, ?2)";
     run(&tx, sql, params![plan.ts, packed::pack(&rows)])?;
     tx.commit()?;
-    Ok(Written { present, newest })
+    Ok(Written {
+        present,
+        appended: newest && !moved,
+    })
 }
 
 fn stored(tx: &Connection, ts: i64) -> Result<Vec<Row>, Failure> {

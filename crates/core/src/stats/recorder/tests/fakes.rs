@@ -12,7 +12,7 @@ use crate::stats::{
     CollectError, Collector, Columns, ContainerRecord, Counters, CpuCounters, Rollup, Sample, StatsStore,
     Tick, TickRow, Tier,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreHealth, StoreInfo};
 use crate::time::{Clock, Timestamp};
 use crate::workloads::{
     Container, ContainerState, EngineInfo, EngineUnavailable, Inventory, NewWorkload, Spec, Workload,
@@ -249,11 +249,27 @@ impl StatsStore for FakeStore {
     async fn rolled_through(&self, _: Tier) -> Result<Option<i64>, StoreError> {
         Ok(None)
     }
-    async fn size(&self) -> Result<u64, StoreError> {
-        Ok(0)
+    fn revision(&self) -> u64 {
+        0
     }
     async fn prune_rollups(&self, _: Tier, _: i64) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl StoreHealth for FakeStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo {
+            kind: "fake",
+            schema_version: 0,
+        }
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn size(&self) -> Result<u64, StoreError> {
+        Ok(0)
     }
 }
 

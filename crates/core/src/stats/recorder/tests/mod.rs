@@ -32,6 +32,7 @@ fn rig(containers: &[Container]) -> Rig {
         collector: Arc::<FakeEngine>::clone(&engine),
         workloads: Arc::<FakeStore>::clone(&store),
         samples: Arc::<FakeStore>::clone(&store),
+        health: Arc::<FakeStore>::clone(&store),
         clock: Arc::new(RuntimeClock(Instant::now())),
         options: RecorderOptions::default(),
         readings: super::Readings::default(),
