@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use shipslog::core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, Pin};
 use shipslog::core::id::{ContainerId, DeployId, WorkloadId};
 use shipslog::core::stats::{
-    Columns, ColumnsBuilder, ContainerRecord, Rollup, Sample, StatsStore, Tick, TickRow, Tier, aggregate,
+    Columns, ColumnsBuilder, ContainerRecord, Revision, Rollup, Sample, StatsStore, Tick, TickRow, Tier,
+    aggregate,
 };
 use shipslog::core::store::{Store, StoreError, StoreHealth, StoreInfo};
 use shipslog::core::time::Timestamp;
@@ -38,7 +39,7 @@ struct Content {
     containers_so_far: u64,
     rollups: HashMap<(Tier, WorkloadId), BTreeMap<i64, Rollup>>,
     rolled_through: HashMap<Tier, i64>,
-    revision: u64,
+    changes: u64,
 }
 
 #[derive(Debug)]
@@ -156,6 +157,7 @@ impl WorkloadStore for Shelf {
         content.ledger.retain(|row| row.deploy.workload_id != *id);
         content.forget_containers(|seen| seen.workload == *id);
         content.rollups.retain(|(_, workload), _| workload != id);
+        content.changes += 1;
         Ok(())
     }
 }
@@ -273,7 +275,7 @@ impl StatsStore for Shelf {
             return Err(StoreError::Invalid { what: "tick" });
         }
         let mut content = self.content();
-        content.revision += 1;
+        content.changes += 1;
         for row in &tick.rows {
             if content.entry(&row.workload).is_err() {
                 continue;
@@ -323,7 +325,7 @@ impl StatsStore for Shelf {
 
     async fn prune_samples(&self, before: i64, limit: u32) -> Result<bool> {
         let mut content = self.content();
-        content.revision += 1;
+        content.changes += 1;
         for _ in 0..limit.max(1) {
             let oldest = content.samples.first_key_value();
             if oldest.is_none_or(|((ts, _), _)| *ts >= before) {
@@ -378,8 +380,12 @@ impl StatsStore for Shelf {
         Ok(())
     }
 
-    fn revision(&self) -> u64 {
-        self.content().revision
+    fn revision(&self) -> Revision {
+        let changes = self.content().changes;
+        Revision {
+            rewritten: changes,
+            appended: changes,
+        }
     }
 }
 

@@ -59,7 +59,6 @@ async fn history(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    api.store.workload(&workload).await?;
     let query = HistoryQuery {
         workload: &workload,
         now: api.clock.now().as_second(),
@@ -70,6 +69,7 @@ async fn history(
     if let Some(part) = from_memory(&api, &tapes, &query).await? {
         return Ok(unless_known(&headers, part));
     }
+    api.store.workload(&workload).await?;
     encode(&headers, query.points(api.store.as_ref(), &api.retention).await?).await
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Charts ask for the same window every few seconds, and between two ticks nothing about it changes but where it begins. So
 //! points stay encoded, one after another, and an answer is a part of them: what is new is read and encoded once, whoever asks
-//! and however often, and nothing is copied. It ends where samples change that are not new: then all is read again.
+//! and however often, and while nothing is new the store is not asked at all. Where samples change that are not new, all is
+//! read again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -14,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use shipslog_core::id::WorkloadId;
-use shipslog_core::stats::{Point, StatsStore, aggregate};
-use shipslog_core::store::StoreError;
+use shipslog_core::stats::{Point, Revision, aggregate};
+use shipslog_core::store::{Store, StoreError};
 
 /// Bytes that all tapes may take.
 const MOST: usize = 32 << 20;
@@ -35,7 +36,7 @@ pub(crate) struct Tapes {
 /// The encoded points of a workload from a time on.
 #[derive(Debug)]
 pub(crate) struct Tape {
-    revision: u64,
+    revision: Revision,
     from: i64,
     segments: Vec<Segment>,
     used: AtomicU64,
@@ -69,31 +70,38 @@ impl Tapes {
     }
 
     /// The points of a workload with `from <= ts < to`, from memory as far as they are there.
+    ///
+    /// # Errors
+    /// As the store; `NotFound` when there is no such workload.
     pub(crate) async fn part(
         &self,
-        store: &dyn StatsStore,
+        store: &dyn Store,
         workload: &WorkloadId,
         from: i64,
         to: i64,
     ) -> Result<Part, StoreError> {
         let revision = store.revision();
         let held = self.held().get(workload).cloned();
-        let held = held.filter(|tape| tape.revision == revision && tape.from <= from);
+        let held = held.filter(|tape| tape.revision.rewritten == revision.rewritten && tape.from <= from);
+        if let Some(tape) = held.as_ref().filter(|tape| tape.revision == revision) {
+            return Ok(self.used(tape).part(from, to, self.epoch));
+        }
+        store.workload(workload).await?;
         let (start, segments) = match &held {
             Some(tape) => (tape.next(), tape.segments.clone()),
             None => (from, Vec::new()),
         };
         let fresh = aggregate(&store.samples(workload, start, to).await?).points();
-        let tape = match held {
-            Some(tape) if fresh.is_empty() => tape,
-            held => {
-                let from = held.map_or(from, |tape| tape.from);
-                self.keep(workload, Tape::new(revision, from, extended(segments, &fresh)))
-            }
-        };
-        tape.used
-            .store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        Ok(tape.part(from, to, self.epoch))
+        let whole_from = held.map_or(from, |tape| tape.from);
+        let tape = Tape::new(revision, whole_from, extended(segments, &fresh));
+        let tape = self.keep(workload, tape);
+        Ok(self.used(&tape).part(from, to, self.epoch))
+    }
+
+    fn used<'a>(&self, tape: &'a Tape) -> &'a Tape {
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        tape.used.store(now, Ordering::Relaxed);
+        tape
     }
 
     fn keep(&self, workload: &WorkloadId, tape: Tape) -> Arc<Tape> {
@@ -131,7 +139,7 @@ fn extended(mut segments: Vec<Segment>, points: &[Point]) -> Vec<Segment> {
 }
 
 impl Tape {
-    fn new(revision: u64, from: i64, segments: Vec<Segment>) -> Self {
+    fn new(revision: Revision, from: i64, segments: Vec<Segment>) -> Self {
         Self {
             revision,
             from,
@@ -174,7 +182,7 @@ impl Tape {
         pieces.push(Bytes::from_static(b"]"));
         let etag = format!(
             "\"{epoch:x}-{:x}-{:x}-{:x}-{points:x}\"",
-            self.revision, ends.0, ends.1
+            self.revision.rewritten, ends.0, ends.1
         );
         Part { points, etag, pieces }
     }

@@ -39,5 +39,5 @@ pub use ring::{Batch, Cursor, InvalidCursor, Read, RingBuffer};
 pub use rollup::{Rollup, Tier, roll_up};
 pub use sample::{Counters, CpuCounters, IoCounters, MemoryCounters, Sample};
 pub use steps::{MAX_POINTS, SteppedPoint, auto_step, coarsen, downsample};
-pub use store::{ContainerRecord, StatsStore, Tick, TickRow};
+pub use store::{ContainerRecord, Revision, StatsStore, Tick, TickRow};
 pub use usage::{Usage, UsageBucket, usage};

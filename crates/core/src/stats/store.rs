@@ -43,6 +43,16 @@ pub struct ContainerRecord {
     pub last_seen: i64,
 }
 
+/// How often the samples of a store changed, from any beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision {
+    /// Another number whenever samples up to the newest tick may have been added, replaced or deleted, or may have changed hands: as
+    /// long as it stays the same, a window that was read before has only got longer.
+    pub rewritten: u64,
+    /// Another number whenever a newer tick was added: as long as both stay the same, there is nothing new at all.
+    pub appended: u64,
+}
+
 /// Samples, and an index of the containers they are of.
 ///
 /// Samples are durable against the end of the process. The loss of power may cost the newest ticks, whole ones.
@@ -103,8 +113,6 @@ pub trait StatsStore: Debug + Send + Sync + 'static {
     /// all of it is old.
     async fn prune_rollups(&self, tier: Tier, before: i64) -> Result<(), StoreError>;
 
-    /// Another number whenever samples up to the newest tick may have been added, replaced or deleted, or may have changed hands:
-    /// as long as it stays the same, a window that was read before has only got longer. A store that cannot tell gives another
-    /// number each time. Does no I/O.
-    fn revision(&self) -> u64;
+    /// How often samples changed. A store that cannot tell gives another one each time. Does no I/O.
+    fn revision(&self) -> Revision;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use shipslog_core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Page, Pin};
 use shipslog_core::id::{DeployId, WorkloadId};
-use shipslog_core::stats::{Columns, ContainerRecord, Rollup, StatsStore, Tick, Tier};
+use shipslog_core::stats::{Columns, ContainerRecord, Revision, Rollup, StatsStore, Tick, Tier};
 use shipslog_core::store::{StoreError, StoreHealth, StoreInfo};
 use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::{NewWorkload, Spec, Workload, WorkloadStore};
@@ -127,8 +127,11 @@ impl StatsStore for Gone {
     async fn rolled_through(&self, _: Tier) -> Result<Option<i64>, StoreError> {
         self.fail()
     }
-    fn revision(&self) -> u64 {
-        0
+    fn revision(&self) -> Revision {
+        Revision {
+            rewritten: 0,
+            appended: 0,
+        }
     }
     async fn prune_rollups(&self, _: Tier, _: i64) -> Result<(), StoreError> {
         self.fail()

@@ -18,7 +18,7 @@ mod workloads;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
@@ -52,13 +52,9 @@ struct Shared {
     readers: Pool,
     writers: Arc<Mutex<Writers>>,
     /// Counts the changes to what is not newer than all before it.
-    revision: AtomicU64,
-}
-
-impl Shared {
-    fn rewritten(&self) {
-        self.revision.fetch_add(1, Ordering::SeqCst);
-    }
+    rewritten: AtomicU64,
+    /// Counts the ticks that were newer than all before them.
+    appended: AtomicU64,
 }
 
 /// Both connections that write: SQLite lets one write at a time, so whoever writes holds both.

@@ -152,7 +152,8 @@ fn assemble(
         seal,
         readers: Pool::new(readers),
         writers,
-        revision: AtomicU64::new(0),
+        rewritten: AtomicU64::new(0),
+        appended: AtomicU64::new(0),
     };
     Ok(SqliteStore {
         shared: Arc::new(shared),

@@ -1,5 +1,8 @@
 //! Workloads and their specs.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use shipslog_core::id::WorkloadId;
@@ -98,11 +101,14 @@ impl WorkloadStore for SqliteStore {
     async fn delete_workload(&self, id: &WorkloadId) -> Result<(), StoreError> {
         let id = id.clone();
         let mut writers = self.writers().await;
+        let shared = Arc::clone(&self.shared);
         blocking("delete_workload", move || {
             writers.present = None;
             let tx = writing(&mut writers.ledger)?;
             delete(&tx, &id)?;
-            Ok(tx.commit()?)
+            tx.commit()?;
+            shared.rewritten.fetch_add(1, Ordering::SeqCst);
+            Ok(())
         })
         .await
     }

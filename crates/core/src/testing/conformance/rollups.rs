@@ -159,16 +159,21 @@ pub async fn the_revision_tells_of_every_change_to_what_was_there(store: &dyn St
         record_one(store, ts, "a", &id).await;
     }
     let mut before = store.revision();
-    let mut changed = || {
+    let mut changes = || {
         let now = store.revision();
-        std::mem::replace(&mut before, now) != now
+        let before = std::mem::replace(&mut before, now);
+        (before != now, before.rewritten != now.rewritten)
     };
+    record_one(store, 40, "a", &id).await;
+    assert!(changes().0, "a newer tick");
     record_one(store, 20, "a", &id).await;
-    assert!(changed(), "replaced");
+    assert!(changes().1, "replaced");
     record_one(store, 15, "a", &id).await;
-    assert!(changed(), "late");
-    record_one(store, 40, "a", &other).await;
-    assert!(changed(), "changed hands");
+    assert!(changes().1, "late");
+    record_one(store, 50, "a", &other).await;
+    assert!(changes().1, "changed hands");
     while store.prune_samples(12, 10).await.unwrap() {}
-    assert!(changed(), "deleted");
+    assert!(changes().1, "deleted");
+    store.delete_workload(&other).await.unwrap();
+    assert!(changes().1, "deleted with the workload");
 }

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use shipslog_core::id::WorkloadId;
-use shipslog_core::stats::{Columns, ContainerRecord, Rollup, StatsStore, Tick, Tier};
+use shipslog_core::stats::{Columns, ContainerRecord, Revision, Rollup, StatsStore, Tick, Tier};
 use shipslog_core::store::StoreError;
 
 use super::connection::{value, writing};
@@ -62,9 +62,12 @@ impl StatsStore for SqliteStore {
             let present = writers.present.take();
             let written = tick::record(&mut writers.samples, present, plan)?;
             writers.present = Some(written.present);
-            if !written.appended {
-                shared.rewritten();
-            }
+            let changed = if written.appended {
+                &shared.appended
+            } else {
+                &shared.rewritten
+            };
+            changed.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })
         .await
@@ -85,7 +88,7 @@ impl StatsStore for SqliteStore {
     /// Seals at most a span of 512 ticks. It is read and compressed while others write; only then writers wait, for as long
     /// as it takes to write what is about a tenth of the size.
     async fn seal_samples(&self) -> Result<bool, StoreError> {
-        let before = self.revision();
+        let before = self.revision().rewritten;
         let draft = self.read("seal_samples", |tx, _| sealing::draft(tx)).await?;
         let Some(draft) = draft else {
             return Ok(false);
@@ -94,7 +97,7 @@ impl StatsStore for SqliteStore {
         let shared = Arc::clone(&self.shared);
         blocking("seal_samples", move || {
             // Otherwise what it is made of has changed meanwhile, and it is made again at the next call.
-            if shared.revision.load(Ordering::SeqCst) == before {
+            if shared.rewritten.load(Ordering::SeqCst) == before {
                 sealing::write(&mut writers.samples, &draft)?;
             }
             Ok(true)
@@ -110,7 +113,7 @@ impl StatsStore for SqliteStore {
         let shared = Arc::clone(&self.shared);
         blocking("prune_samples", move || {
             let more = prune::chunk(&mut writers, before, limit);
-            shared.rewritten();
+            shared.rewritten.fetch_add(1, Ordering::SeqCst);
             more
         })
         .await
@@ -170,7 +173,10 @@ impl StatsStore for SqliteStore {
         .await
     }
 
-    fn revision(&self) -> u64 {
-        self.shared.revision.load(Ordering::SeqCst)
+    fn revision(&self) -> Revision {
+        Revision {
+            rewritten: self.shared.rewritten.load(Ordering::SeqCst),
+            appended: self.shared.appended.load(Ordering::SeqCst),
+        }
     }
 }

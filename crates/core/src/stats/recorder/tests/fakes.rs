@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::id::{ContainerId, WorkloadId};
 use crate::stats::{
-    CollectError, Collector, Columns, ContainerRecord, Counters, CpuCounters, Rollup, Sample, StatsStore,
-    Tick, TickRow, Tier,
+    CollectError, Collector, Columns, ContainerRecord, Counters, CpuCounters, Revision, Rollup, Sample,
+    StatsStore, Tick, TickRow, Tier,
 };
 use crate::store::{StoreError, StoreHealth, StoreInfo};
 use crate::time::{Clock, Timestamp};
@@ -249,8 +249,11 @@ impl StatsStore for FakeStore {
     async fn rolled_through(&self, _: Tier) -> Result<Option<i64>, StoreError> {
         Ok(None)
     }
-    fn revision(&self) -> u64 {
-        0
+    fn revision(&self) -> Revision {
+        Revision {
+            rewritten: 0,
+            appended: 0,
+        }
     }
     async fn prune_rollups(&self, _: Tier, _: i64) -> Result<(), StoreError> {
         Ok(())
