@@ -152,7 +152,8 @@ impl<T: Copy + Send> Chunks<T> {
     fn hold<'a>(&'a self, seq: u64, pin: &mut Option<Pin<'a>>) -> Option<usize> {
         let number = seq >> self.shift;
         let entry = self.entry(number);
-        let found = entry.load(Ordering::Relaxed);
+        // Whoever sees that the chunk is gone also sees how far the writer is, so that to try again is of use.
+        let found = entry.load(Ordering::Acquire);
         if found >> PLACE_BITS != number + 1 {
             return None;
         }

@@ -105,12 +105,11 @@ impl<T: Copy + Send> RingBuffer<T> {
     /// of another buffer is answered from the start. See [`Self::since_into`] for reads that are overtaken.
     #[inline]
     pub fn since(&self, cursor: Cursor) -> Batch<T> {
+        if let Some(end) = self.end_if_reached(cursor) {
+            return self.read_to(end, 0).with(Vec::new());
+        }
         let mut items = Vec::new();
-        let read = match self.nothing_after(cursor) {
-            Some(nothing) => return nothing.with(items),
-            None => self.copy_after(cursor, &mut items),
-        };
-        read.with(items)
+        self.copy_after(cursor, &mut items).with(items)
     }
 
     /// Appends the items after the cursor to `into`, the oldest first; allocates only if they do not fit there.
@@ -119,8 +118,8 @@ impl<T: Copy + Send> RingBuffer<T> {
     /// ends before that, `next` says where, and the read after counts what was missed.
     #[inline]
     pub fn since_into(&self, cursor: Cursor, into: &mut Vec<T>) -> Read {
-        match self.nothing_after(cursor) {
-            Some(nothing) => nothing,
+        match self.end_if_reached(cursor) {
+            Some(end) => self.read_to(end, 0),
             None => self.copy_after(cursor, into),
         }
     }
@@ -163,11 +162,11 @@ impl<T: Copy + Send> RingBuffer<T> {
         }
     }
 
-    /// The answer to a poll in vain.
+    /// The end, if nothing comes after the cursor.
     #[inline]
-    fn nothing_after(&self, cursor: Cursor) -> Option<Read> {
+    fn end_if_reached(&self, cursor: Cursor) -> Option<u64> {
         let pushed = self.chunks.pushed();
-        (cursor.is_of(self) && cursor.seq >= pushed).then(|| self.read_to(pushed, 0))
+        (cursor.is_of(self) && cursor.seq >= pushed).then_some(pushed)
     }
 
     fn copy_after(&self, cursor: Cursor, into: &mut Vec<T>) -> Read {
