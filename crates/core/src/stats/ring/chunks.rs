@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_capacity_has_chunks_that_an_entry_can_name() {
-        for capacity in [1, 7, 8, 9, 511, 512, 513, 3_000, 4_097, 100_000] {
+        for capacity in [1, 7, 8, 9, 511, 512, 513, 3_000, 4_097] {
             let chunks = Chunks::<u8>::new(capacity);
             let spare = lock(&chunks.writer).spare.len();
             assert!(spare <= 1 << PLACE_BITS, "{capacity}: {spare}");
