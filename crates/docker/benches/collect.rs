@@ -1,14 +1,15 @@
 //! One tick over idle containers: from files, and through the engine's API.
 //!
 //! Wants a running engine in `SHIPSLOG_TEST_ENGINE`, and root to see the daemons' processor time. It starts 50 containers, takes
-//! them away again, and prints one line for each number of containers. The medians of 15 ticks, a second apart as live ticks
-//! are, so that nothing is warmer than it will be.
+//! them away again, and prints a line for each number of containers. Between two ticks it pauses, a second as between live
+//! samples, or six, after which everything is read again as it is for stored samples: nothing is warmer than it will be.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a bench that cannot go on ends"
 )]
 
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/docker/fake_engine.rs"]
 mod fake_engine;
 
@@ -25,7 +26,10 @@ use fake_engine::{FakeEngine, version};
 
 const CONTAINERS: usize = 50;
 const TICKS: usize = 15;
-const PAUSE: Duration = Duration::from_secs(1);
+/// As between live samples.
+const SHORT: Duration = Duration::from_secs(1);
+/// Long enough for everything to be read again.
+const LONG: Duration = Duration::from_secs(6);
 
 /// What a tick took: by the clock, and of the processors, of this process and of the engine's.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,24 +61,21 @@ async fn main() {
     for count in [1, 10, CONTAINERS] {
         compare(&files, &api, &ids[..count]).await;
     }
-    println!("{:?}", files.status());
-    println!("each of the {CONTAINERS} followed several times over, with files of its own:");
+    println!("the engine's API over 50, each followed several times over with files of its own:");
     let many = many_times_over(&engine, &ids);
+    let options = CollectorOptions::default().with_side_by_side(8);
     for times in [1, 2, 10] {
+        let collector = CgroupCollector::new(many.handle(), options.clone());
         let ids = followed(&ids, times);
-        let collector = CgroupCollector::new(many.handle(), CollectorOptions::default().with_side_by_side(8));
-        let tick = median(&collector, &ids).await;
-        println!("{} containers: {}", ids.len(), line(tick, ids.len()));
-        let frugal = CollectorOptions::default()
-            .with_side_by_side(8)
-            .with_descriptors(0);
-        let tick = median(&CgroupCollector::new(many.handle(), frugal), &ids).await;
-        println!(
-            "{} containers, files not held: {}",
-            ids.len(),
-            line(tick, ids.len())
-        );
+        tell("files, after 1 s", &ids, typical(&collector, &ids, SHORT).await);
     }
+    let frugal = CgroupCollector::new(many.handle(), options.with_descriptors(0));
+    let ids = followed(&ids, 10);
+    tell(
+        "files, opened each time",
+        &ids,
+        typical(&frugal, &ids, SHORT).await,
+    );
     drop(cleanup);
 }
 
@@ -85,34 +86,45 @@ fn containers(engine: &Engine, name: &str) -> Vec<ContainerId> {
 }
 
 async fn compare(files: &CgroupCollector, api: &DockerApiCollector, ids: &[ContainerId]) {
-    let (direct, through_api) = (median(files, ids).await, median(api, ids).await);
+    let live = typical(files, ids, SHORT).await;
+    let stored = typical(files, ids, LONG).await;
+    let through_api = typical(api, ids, SHORT).await;
     let idle = idle(through_api.wall).await;
-    println!("{} containers, files: {}", ids.len(), line(direct, ids.len()));
-    println!("{} containers, API: {}", ids.len(), line(through_api, ids.len()));
-    println!("the daemons by themselves in the time of an API tick: {:?}", idle);
-    let ratio = |of: fn(Cost) -> Duration| of(through_api).as_secs_f64() / of(direct).as_secs_f64();
+    tell("files, after 1 s", ids, live);
+    tell("files, after 6 s", ids, stored);
+    tell("API", ids, through_api);
+    println!("the daemons by themselves in the time of an API tick: {idle:.3?}");
+    for (name, direct) in [("1 s", live), ("6 s", stored)] {
+        let ratio = |of: fn(Cost) -> Duration| of(through_api).as_secs_f64() / of(direct).as_secs_f64();
+        println!(
+            "API / files after {name}: CPU {:.0}, wall {:.0}",
+            ratio(Cost::cpu),
+            ratio(|cost| cost.wall)
+        );
+    }
+    println!("{:?}", files.status());
+}
+
+fn tell(what: &str, ids: &[ContainerId], cost: Cost) {
+    let each = cost.client / u32::try_from(ids.len()).unwrap();
+    let Cost {
+        wall,
+        client,
+        daemons,
+    } = cost;
     println!(
-        "{} containers, API / files: CPU {:.0}, wall {:.0}",
-        ids.len(),
-        ratio(Cost::cpu),
-        ratio(|cost| cost.wall)
+        "{} containers, {what}: wall {wall:.3?}, CPU {client:.3?} ({each:.3?} each) and daemons {daemons:.3?}",
+        ids.len()
     );
 }
 
-fn line(cost: Cost, containers: usize) -> String {
-    let each = cost.client / u32::try_from(containers).unwrap();
-    format!(
-        "wall {:?}, CPU client {:?} ({each:?} a container), daemons {:?}",
-        cost.wall, cost.client, cost.daemons
-    )
-}
-
-/// Of several ticks, after one that learns what there is to learn.
-async fn median(collector: &impl Collector, ids: &[ContainerId]) -> Cost {
+/// Of several ticks, after one that learns what there is to learn: the mean of our own processor time, as not all ticks have
+/// the same to do, and the medians of what other work on the machine disturbs.
+async fn typical(collector: &impl Collector, ids: &[ContainerId], pause: Duration) -> Cost {
     tick(collector, ids).await;
     let mut costs = Vec::new();
     for _ in 0..TICKS {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         costs.push(tick(collector, ids).await);
     }
     let middle = |of: fn(&Cost) -> Duration| {
@@ -122,7 +134,7 @@ async fn median(collector: &impl Collector, ids: &[ContainerId]) -> Cost {
     };
     Cost {
         wall: middle(|cost| cost.wall),
-        client: middle(|cost| cost.client),
+        client: costs.iter().map(|cost| cost.client).sum::<Duration>() / u32::try_from(TICKS).unwrap(),
         daemons: middle(|cost| cost.daemons),
     }
 }

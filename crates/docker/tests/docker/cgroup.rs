@@ -178,6 +178,8 @@ async fn memory_is_the_same_number_in_both() {
     bench
         .engine
         .docker(&["update", "--memory", "256m", "--memory-swap", "-1", id.as_str()]);
+    // It sleeps, so its limit is looked at again when five seconds have passed.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let limit = one(&direct, &id).await.unwrap().memory.unwrap().limit;
     assert_eq!(limit, one(&engine, &id).await.unwrap().memory.unwrap().limit);
     assert_eq!(limit, 256 << 20);

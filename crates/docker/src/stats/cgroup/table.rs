@@ -8,7 +8,7 @@ use shipslog_core::id::ContainerId;
 use shipslog_core::stats::{CollectorShare, CollectorStatus, Counters, CpuCounters};
 use shipslog_core::time::Timestamp;
 
-use super::files::{Files, Lost, Version};
+use super::files::{Files, Found, Lost, Version};
 use super::host::{Host, Passed};
 use super::life::Life;
 use super::place::{Group, Mounts};
@@ -104,21 +104,16 @@ impl Table {
             return Answer::Unknown;
         };
         followed.asked = now;
-        let files = match &followed.way {
+        let files = match &mut followed.way {
             Way::Direct { files, .. } => files,
             Way::Obstructed { since, .. } if now.duration_since(*since) < TRY_AGAIN_AFTER => {
                 return Answer::Obstructed;
             }
             Way::Obstructed { .. } => return Answer::Unknown,
         };
-        match counters(
-            files,
-            followed.started_at,
-            passed,
-            self.host.memory,
-            &mut self.buffer,
-        ) {
-            Ok(counters) => Answer::Read(counters),
+        let read_at = Timestamp::now();
+        match files.read(self.host.memory, now, &mut self.buffer) {
+            Ok(found) => Answer::Read(counters(found, followed.started_at, passed, read_at)),
             Err(Lost) => {
                 self.forget(id);
                 Answer::Unknown
@@ -132,7 +127,7 @@ impl Table {
         for (id, run) in runs {
             self.forget(&id);
             let obstructed = |obstacle| Way::Obstructed { obstacle, since: now };
-            let way = self.open(&run, &mounts).unwrap_or_else(obstructed);
+            let way = self.open(&run, &mounts, now).unwrap_or_else(obstructed);
             self.held += way.held();
             let (started_at, asked) = (run.started_at, now);
             self.followed.insert(
@@ -147,14 +142,14 @@ impl Table {
     }
 
     /// The hold on the process comes first, so that all that is found after belongs to it or does not count.
-    fn open(&mut self, run: &Run, mounts: &Mounts) -> Result<Way, Obstacle> {
+    fn open(&mut self, run: &Run, mounts: &Mounts, now: Instant) -> Result<Way, Obstacle> {
         let life = Life::of(run.pid, &self.root).map_err(|error| Obstacle::of_process(&error))?;
         let group = Group::of(&run.id, run.pid, &self.root, mounts)?;
         let network = self.root.join(format!("proc/{}/net/dev", run.pid));
         let network = run.own_network.then_some(network);
         let hold = self.held + MOST_FILES <= self.descriptors;
-        let files = Files::open(&group, network, hold)?;
-        let tried = files.read(self.host.memory, &mut self.buffer);
+        let mut files = Files::open(&group, network, hold)?;
+        let tried = files.read(self.host.memory, now, &mut self.buffer);
         tried.map_err(|Lost| Obstacle::Senseless)?;
         Ok(Way::Direct { files, life })
     }
@@ -249,26 +244,23 @@ impl Way {
 }
 
 fn counters(
-    files: &Files,
+    found: Found,
     started_at: Option<Timestamp>,
     passed: Option<Passed>,
-    machine: u64,
-    buffer: &mut Vec<u8>,
-) -> Result<Counters, Lost> {
-    let read_at = Some(Timestamp::now());
-    let found = files.read(machine, buffer)?;
+    read_at: Timestamp,
+) -> Counters {
     let cpu = |passed: Passed| CpuCounters {
         total_ns: found.cpu_ns,
         system_ns: passed.ns,
         online: passed.online,
     };
-    Ok(Counters {
-        read_at,
+    Counters {
+        read_at: Some(read_at),
         started_at,
         paused: found.paused,
         cpu: passed.map(cpu),
         memory: found.memory,
         network: found.network,
         block: found.block,
-    })
+    }
 }

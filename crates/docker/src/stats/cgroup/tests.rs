@@ -351,13 +351,15 @@ fn a_limit_is_the_kernels_and_no_more_than_the_machine_has() {
     let tree = Tree::v2(&group).with_v2_files(&group);
     let mut table = tree.table();
     table.follow(vec![(id(), process_42())], Instant::now());
+    let mut now = Instant::now();
     let mut limit = |text: &str| {
         fs::write(
             tree.0.path().join(format!("sys/fs/cgroup{group}/memory.max")),
             text,
         )
         .unwrap();
-        let Answer::Read(counters) = table.read(&[id()], Instant::now()).remove(0) else {
+        now += Duration::from_secs(5);
+        let Answer::Read(counters) = table.read(&[id()], now).remove(0) else {
             panic!()
         };
         counters.memory.unwrap().limit
@@ -365,6 +367,38 @@ fn a_limit_is_the_kernels_and_no_more_than_the_machine_has() {
     assert_eq!(limit("268435456\n"), 256 * MIB);
     assert_eq!(limit("max\n"), 0);
     assert_eq!(limit("1099511627776\n"), 24_684_096 * 1024);
+}
+
+#[test]
+fn what_an_idle_container_cannot_have_changed_is_read_again_after_five_seconds() {
+    let group = format!("/docker/{ID}");
+    let tree = Tree::v1(&["cpuacct", "memory", "blkio"], &group).with_v1_files("cpuacct", &group);
+    let (mut table, begun) = (tree.table(), Instant::now());
+    table.follow(vec![(id(), process_42())], begun);
+    let mut read = |seconds| {
+        let now = begun + Duration::from_secs(seconds);
+        let Answer::Read(counters) = table.read(&[id()], now).remove(0) else {
+            panic!()
+        };
+        let (memory, block) = (counters.memory.unwrap(), counters.block.unwrap());
+        (memory.usage, memory.inactive_file, block.read)
+    };
+    let file = |name: &str| format!("sys/fs/cgroup/{}{group}/{name}", name.split('.').next().unwrap());
+    let tree = tree
+        .with(&file("memory.stat"), "total_inactive_file 2\n")
+        .with(&file("blkio.throttle.io_service_bytes"), "8:0 Read 7\n");
+    assert_eq!(read(1), (5_000_192, 1_000_000, 4_100));
+    assert_eq!(read(5), (5_000_192, 2, 7), "five seconds passed");
+    let tree = tree
+        .with(&file("memory.stat"), "total_inactive_file 3\n")
+        .with(&file("memory.usage_in_bytes"), "4096\n");
+    assert_eq!(read(6), (4_096, 3, 7), "it holds another amount");
+    let cpu = format!("sys/fs/cgroup/cpuacct{group}/cpuacct.usage");
+    let _tree = tree
+        .with(&file("memory.stat"), "total_inactive_file 4\n")
+        .with(&file("blkio.throttle.io_service_bytes"), "8:0 Read 8\n")
+        .with(&cpu, "31778342\n");
+    assert_eq!(read(7), (4_096, 4, 8), "it ran");
 }
 
 #[test]
