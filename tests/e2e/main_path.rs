@@ -125,6 +125,10 @@ fn an_image_is_deployed_fails_rolls_back_and_is_charted() {
         admin.get(&path)
     );
 
+    let collector = &admin.get("/api/system").1["collector"];
+    assert_eq!(collector["kind"], "cgroup", "{collector}");
+    assert!(collector["reason"].is_string() && collector["shares"][0]["containers"].as_u64() >= Some(1));
+
     // History outlives the engine and the server.
     yard.proxy.cut();
     assert_eq!(server.terminate().code(), Some(0));

@@ -68,8 +68,15 @@ struct Followed {
 
 #[derive(Debug)]
 enum Way {
-    Direct { files: Files, life: Life },
+    Direct(Box<Direct>),
     Obstructed { obstacle: Obstacle, since: Instant },
+}
+
+/// What is held of a container whose files can be read.
+#[derive(Debug)]
+struct Direct {
+    files: Files,
+    life: Life,
 }
 
 impl Table {
@@ -105,7 +112,7 @@ impl Table {
         };
         followed.asked = now;
         let files = match &mut followed.way {
-            Way::Direct { files, .. } => files,
+            Way::Direct(direct) => &mut direct.files,
             Way::Obstructed { since, .. } if now.duration_since(*since) < TRY_AGAIN_AFTER => {
                 return Answer::Obstructed;
             }
@@ -151,7 +158,7 @@ impl Table {
         let mut files = Files::open(&group, network, hold)?;
         let tried = files.read(self.host.memory, now, &mut self.buffer);
         tried.map_err(|Lost| Obstacle::Senseless)?;
-        Ok(Way::Direct { files, life })
+        Ok(Way::Direct(Box::new(Direct { files, life })))
     }
 
     /// Takes note of when a container that is read through the engine was started. Another start may have files that can be
@@ -219,7 +226,7 @@ impl Table {
 impl Way {
     fn life(&self) -> Option<&Life> {
         match self {
-            Self::Direct { life, .. } => Some(life),
+            Self::Direct(direct) => Some(&direct.life),
             Self::Obstructed { .. } => None,
         }
     }
@@ -227,14 +234,14 @@ impl Way {
     /// Descriptors that are kept open, that of the process included.
     fn held(&self) -> usize {
         match self {
-            Self::Direct { files, .. } => files.held() + 1,
+            Self::Direct(direct) => direct.files.held() + 1,
             Self::Obstructed { .. } => 0,
         }
     }
 
     fn description(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Direct { files, .. } => match files.version() {
+            Self::Direct(direct) => match direct.files.version() {
                 Version::V1 => (KIND, "its cgroup v1 is mounted here"),
                 Version::V2 => (KIND, "its cgroup v2 is mounted here"),
             },
