@@ -10,9 +10,9 @@ use super::place::Group;
 use super::source::Source;
 use super::{Obstacle, parse};
 
-/// For so long, what a container cannot have changed is not read again. It is less than the usual time between two stored
-/// samples, each of which then is of this very moment; between live ones it spares about half of the work.
-const KEEP_FOR: Duration = Duration::from_secs(5);
+/// For so long, what an idle container cannot have changed is not read again, which spares about half of the work of a tick over
+/// it. What others can change is late by that much: a new limit, and the kernel's choice of what it would take back first.
+const KEEP_FOR: Duration = Duration::from_secs(30);
 
 /// The files that a container's counters are in.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Files {
     /// Reads them. `machine` is the machine's memory in bytes.
     ///
     /// A container that used no processor time since did nothing: as long as it also holds just as much memory, the parts of
-    /// that memory are taken to be what they were, as is its limit, for 5 seconds at most.
+    /// that memory are taken to be what they were, as is its limit, for 30 seconds at most.
     pub(super) fn read(&mut self, machine: u64, now: Instant, buffer: &mut Vec<u8>) -> Result<Found, Lost> {
         let cpu_ns = self.cpu_ns(buffer)?;
         let same =
