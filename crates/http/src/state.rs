@@ -47,7 +47,7 @@ pub struct Api {
 /// Settings of live streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// How many may be open at a time, 4,096 by default; further ones are answered 503. Each takes a connection, which is a file descriptor, and some 20 KiB.
+    /// How many may be open at a time, 4,096 by default; further ones are answered 503. Each takes a connection, which is a file descriptor, and some 50 KiB.
     pub most: usize,
     /// How often whoever opened a stream is shown to the authenticator again, every 15 seconds by default. Who is not let in any more is closed with code 1008.
     pub recheck: Duration,
