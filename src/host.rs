@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions};
-use shipslog_core::stats::{Collector, LiveHub, Poller, PollerOptions, Recorder, RecorderOptions, Retention};
+use shipslog_core::stats::{
+    Collector, LiveHub, Poller, PollerOptions, Recorder, RecorderOptions, RecorderStatus, Retention,
+};
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory, WorkloadStore};
@@ -94,6 +96,7 @@ pub struct Shipslog {
     dispatcher: Dispatcher,
     catalog: Catalog,
     poller: Poller,
+    recorded: RecorderStatus,
     options: Options,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -128,6 +131,7 @@ impl Shipslog {
             dispatcher,
             catalog,
             poller,
+            recorded: RecorderStatus::default(),
             options,
             tasks,
             stop,
@@ -150,7 +154,8 @@ impl Shipslog {
             Arc::clone(&self.clock),
             options,
         )
-        .with_hub(self.poller.hub().clone());
+        .with_hub(self.poller.hub().clone())
+        .with_status(self.recorded.clone());
         let stop = self.stop.clone();
         self.tasks.spawn(async move { recorder.run(stop).await });
         let (poller, stop) = (self.poller.clone(), self.stop.clone());
@@ -171,6 +176,7 @@ impl Shipslog {
             inventory: Arc::new(self.engine.clone()),
             collector: Arc::clone(&self.collector),
             poller: self.poller.clone(),
+            recorder: self.recorded.clone(),
             streams: StreamOptions::default(),
             shutdown: self.stop.clone(),
             tick: self.options.tick,

@@ -21,6 +21,7 @@ mod extract;
 mod guard;
 mod host;
 mod live;
+mod metrics;
 mod openapi;
 mod schema;
 mod sign_in;
@@ -66,6 +67,7 @@ fn routes() -> Routes {
         deploys::router(),
         stats::router(),
         live::router(),
+        metrics::router(),
         tickets::router(),
     ];
     domains

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::Dispatcher;
-use shipslog_core::stats::{Collector, Poller, Retention};
+use shipslog_core::stats::{Collector, Poller, RecorderStatus, Retention};
 use shipslog_core::store::Store;
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory};
@@ -28,6 +28,8 @@ pub struct Api {
     pub collector: Arc<dyn Collector>,
     /// Samples what is watched, and publishes it.
     pub poller: Poller,
+    /// What stored sampling got done: that which the recorder was given.
+    pub recorder: RecorderStatus,
     /// Live streams.
     pub streams: StreamOptions,
     /// Ends the live streams, with the host's server.

@@ -11,8 +11,8 @@ use super::flights::Flights;
 use super::ledger::Ledger;
 use super::order::Order;
 use super::{
-    Deploy, DeployEvents, DispatchPlugin, Outcome, Reason, RollbackConfig, RollbackRefusal, RollbackRequest,
-    replayable,
+    Deploy, DeployEvents, DispatchPlugin, DispatcherStatus, Outcome, Reason, RollbackConfig, RollbackRefusal,
+    RollbackRequest, replayable,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::secret::SecretSource;
@@ -329,6 +329,17 @@ impl Dispatcher {
             .plugin(&row.source_kind)
             .is_some_and(|plugin| plugin.rollback().is_some());
         replayable(row, capable)
+    }
+
+    /// What it is at, and what it got done. Asks nobody.
+    pub fn status(&self) -> DispatcherStatus {
+        let shared = &self.shared;
+        DispatcherStatus {
+            running: shared.flights.count(),
+            unclosed: shared.ledger.unclosed(),
+            unsettled: self.lock_unsettled().len(),
+            closed: shared.ledger.closed(),
+        }
     }
 
     /// Takes no more dispatches, lets those under way finish for as long as `bound`, then interrupts them: what ran before is put back and

@@ -32,7 +32,8 @@ pub(super) struct Claim {
     workload: WorkloadId,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Nothing that is kept behind these locks is left half-way by a panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -60,6 +61,11 @@ impl Flights {
             .flatten()
             .find(|flight| flight.deploy == *id)
             .cloned()
+    }
+
+    /// How many dispatches are under way.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.slots).values().flatten().count()
     }
 
     pub(super) fn cancel_all(&self) {

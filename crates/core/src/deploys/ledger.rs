@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tracing::{error, warn};
 
-use super::{Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, prunable};
+use super::flights::lock;
+use super::{ClosedDeploys, Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, prunable};
 use crate::id::{DeployId, WorkloadId};
 use crate::store::StoreError;
 use crate::time::Clock;
@@ -23,6 +24,7 @@ pub(super) struct Ledger {
     keep: usize,
     /// Rows that are over and could not be closed.
     unclosed: Mutex<HashMap<DeployId, Closing>>,
+    closed: Mutex<ClosedDeploys>,
 }
 
 impl Ledger {
@@ -32,6 +34,7 @@ impl Ledger {
             clock,
             keep,
             unclosed: Mutex::default(),
+            closed: Mutex::default(),
         }
     }
 
@@ -56,16 +59,28 @@ impl Ledger {
         for row in running.into_iter().filter(|row| row.workload_id == *workload) {
             let known = self.take_unclosed(&row.id);
             let closing = known.unwrap_or_else(|| self.closing(Outcome::Interrupted, false));
-            self.store.close_deploy(&row.id, closing).await?;
+            let row = self.store.close_deploy(&row.id, closing).await?;
+            self.count(&row);
         }
         Ok(())
     }
 
+    fn count(&self, closed: &Deploy) {
+        lock(&self.closed).count(closed.outcome);
+    }
+
+    /// Rows that were closed so far.
+    pub(super) fn closed(&self) -> ClosedDeploys {
+        *lock(&self.closed)
+    }
+
+    /// How many rows are over and could not be closed.
+    pub(super) fn unclosed(&self) -> usize {
+        lock(&self.unclosed).len()
+    }
+
     fn take_unclosed(&self, id: &DeployId) -> Option<Closing> {
-        self.unclosed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id)
+        lock(&self.unclosed).remove(id)
     }
 
     fn closing(&self, outcome: Outcome, current: bool) -> Closing {
@@ -81,7 +96,10 @@ impl Ledger {
         let closing = self.closing(outcome, current);
         for pause in CLOSE_PAUSES_MS {
             match self.store.close_deploy(id, closing).await {
-                Ok(row) => return Some(row),
+                Ok(row) => {
+                    self.count(&row);
+                    return Some(row);
+                }
                 Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {
                     return self.store.deploy(id).await.ok();
                 }
@@ -92,10 +110,7 @@ impl Ledger {
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         error!(deploy = %id, outcome = outcome.as_str(), "a deploy could not be closed; it stays running until the ledger can be written");
-        self.unclosed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), closing);
+        lock(&self.unclosed).insert(id.clone(), closing);
         None
     }
 

@@ -14,6 +14,7 @@ mod prune;
 mod recovery;
 mod rollback;
 mod settling;
+mod status;
 mod store;
 
 pub use dispatcher::{DispatchRefusal, DispatchRequest, Dispatcher, DispatcherOptions};
@@ -25,4 +26,5 @@ pub use progress::{DeployEvent, DeployEvents, DeployStep, Progress};
 pub use prune::prunable;
 pub use recovery::{Survivor, survivor};
 pub use rollback::{RollbackConfig, RollbackRefusal, RollbackRequest, replayable};
+pub use status::{ClosedDeploys, DispatcherStatus};
 pub use store::{Closing, DeployStore, NewDeploy, Page};

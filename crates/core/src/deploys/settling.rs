@@ -184,7 +184,7 @@ impl Dispatcher {
         self.lock_unsettled().insert(workload.clone());
     }
 
-    fn lock_unsettled(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<WorkloadId>> {
+    pub(super) fn lock_unsettled(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<WorkloadId>> {
         self.shared
             .unsettled
             .lock()

@@ -33,7 +33,7 @@ pub use live::{
 };
 pub use poller::{Metric, Metrics, Poller, PollerOptions};
 pub use rates::rates;
-pub use recorder::{Recorder, RecorderOptions, TickError};
+pub use recorder::{Recorder, RecorderOptions, RecorderProgress, RecorderStatus, TickError};
 pub use retention::Retention;
 pub use ring::{Batch, Cursor, InvalidCursor, Read, RingBuffer};
 pub use rollup::{Rollup, Tier, roll_up};

@@ -199,4 +199,12 @@ async fn it_is_alive_and_not_ready() {
     assert_eq!(problem["detail"], "The store does not answer.");
     assert_eq!(rig.send(get("/healthz")).await.status, 200);
     assert_eq!(rig.send(get("/api/system")).await.json()["store"]["kind"], "gone");
+    let metrics = rig.send(get("/metrics")).await;
+    assert_eq!(metrics.status, 200);
+    assert!(
+        metrics.text().contains("\nshipslog_store_up 0\n")
+            && !metrics.text().contains("shipslog_store_size_bytes"),
+        "{}",
+        metrics.text()
+    );
 }

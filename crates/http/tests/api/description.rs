@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use crate::rig::{Rig, call, get};
 
 /// What the project promises.
-const PROMISED: [&str; 23] = [
+const PROMISED: [&str; 24] = [
     "GET /",
     "GET /healthz",
     "GET /readyz",
+    "GET /metrics",
     "GET /api/openapi.json",
     "GET /api/docs",
     "GET /api/system",

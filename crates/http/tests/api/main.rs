@@ -12,6 +12,7 @@ mod dead_store;
 mod deploys;
 mod description;
 mod live;
+mod metrics;
 mod nested;
 mod plugin;
 mod rig;

@@ -14,7 +14,8 @@ use shipslog_core::deploys::{Dispatcher, DispatcherOptions};
 use shipslog_core::id::ContainerId;
 use shipslog_core::secret::Secret;
 use shipslog_core::stats::{
-    CollectError, Collector, Counters, CpuCounters, LiveHub, MemoryCounters, Poller, PollerOptions, Retention,
+    CollectError, Collector, Counters, CpuCounters, LiveHub, MemoryCounters, Poller, PollerOptions,
+    RecorderStatus, Retention,
 };
 use shipslog_core::store::Store;
 use shipslog_core::testing::{FakeSecrets, ManualClock};
@@ -130,6 +131,7 @@ pub(crate) struct Rig {
     pub(crate) inventory: Arc<FakeInventory>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) poller: Poller,
+    pub(crate) recorder: RecorderStatus,
     pub(crate) shutdown: CancellationToken,
     /// Ends live sampling, for tests that publish by themselves.
     pub(crate) no_sampling: CancellationToken,
@@ -175,6 +177,7 @@ impl Rig {
             LiveHub::default(),
             PollerOptions::default(),
         );
+        let recorder = RecorderStatus::default();
         let shutdown = CancellationToken::new();
         let no_sampling = shutdown.child_token();
         let (sampling, stop) = (poller.clone(), no_sampling.clone());
@@ -186,6 +189,7 @@ impl Rig {
             inventory: listed,
             collector: Arc::new(FakeCollector),
             poller: poller.clone(),
+            recorder: recorder.clone(),
             streams: StreamOptions::default(),
             shutdown: shutdown.clone(),
             tick: Duration::from_secs(10),
@@ -202,6 +206,7 @@ impl Rig {
             inventory,
             clock: manual,
             poller,
+            recorder,
             shutdown,
             no_sampling,
         }

@@ -225,6 +225,13 @@ impl LiveHub {
         self.subscription(receiver, None)
     }
 
+    /// How many subscriptions there are, to workloads and to everything.
+    pub fn subscribers(&self) -> usize {
+        let state = self.lock();
+        let of_all = state.everything.as_ref().map_or(0, Topic::subscribers);
+        state.topics.values().map(Topic::subscribers).sum::<usize>() + of_all
+    }
+
     fn subscription<T>(&self, receiver: Receiver<T>, of: Option<WorkloadId>) -> Subscription<T> {
         self.shared.subscribed.notify_one();
         Subscription {

@@ -77,7 +77,11 @@ impl<T> Topic<T> {
     }
 
     pub(super) fn is_watched(&self) -> bool {
-        self.sender.receiver_count() > 0
+        self.subscribers() > 0
+    }
+
+    pub(super) fn subscribers(&self) -> usize {
+        self.sender.receiver_count()
     }
 
     pub(super) fn is_fresh(&self) -> bool {

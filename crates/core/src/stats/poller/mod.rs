@@ -178,6 +178,11 @@ impl Poller {
         cancel.run_until_cancelled(work).await;
     }
 
+    /// How many containers are read at each reading: those that live and that somebody asks for.
+    pub fn sampled(&self) -> usize {
+        self.0.sampled()
+    }
+
     /// Where the numbers go.
     pub fn hub(&self) -> &LiveHub {
         &self.0.hub

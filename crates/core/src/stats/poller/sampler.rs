@@ -1,6 +1,7 @@
 //! Reading what is wanted.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
@@ -146,6 +147,17 @@ impl Inner {
             .filter(|listed| has_process(&listed.container));
         let alive_and_wanted = alive.filter(|listed| wanted.wants(listed)).cloned().collect();
         (alive_and_wanted, wanted.wants_all())
+    }
+
+    /// How many containers a tick would read now.
+    pub(super) fn sampled(&self) -> usize {
+        if !self.is_active() {
+            return 0;
+        }
+        let containers = Arc::clone(&self.listing.borrow().containers);
+        let wanted = self.wanted();
+        let is_sampled = |listed: &&Listed| has_process(&listed.container) && wanted.wants(listed);
+        containers.iter().filter(is_sampled).count()
     }
 
     async fn collect(&self, ids: &[ContainerId]) -> Vec<Result<Counters, CollectError>> {

@@ -3,6 +3,7 @@
 mod loss;
 pub(super) mod owners;
 pub(super) mod readings;
+mod status;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::loss::Loss;
 use self::owners::owners;
 use self::readings::Readings;
+pub use self::status::{RecorderProgress, RecorderStatus};
 use self::upkeep::Upkeep;
 use super::{Collector, Coverage, LiveHub, Origin, Reading, Readout, Retention, StatsStore, Tick, TickRow};
 use crate::store::{Store, StoreError, StoreHealth};
@@ -77,6 +79,7 @@ pub struct Recorder {
     options: RecorderOptions,
     readings: Readings,
     hub: Option<LiveHub>,
+    status: RecorderStatus,
 }
 
 impl Recorder {
@@ -102,6 +105,7 @@ impl Recorder {
             options,
             readings: Readings::default(),
             hub: None,
+            status: RecorderStatus::default(),
         }
     }
 
@@ -109,6 +113,13 @@ impl Recorder {
     #[must_use]
     pub fn with_hub(mut self, hub: LiveHub) -> Self {
         self.hub = Some(hub);
+        self
+    }
+
+    /// Counts what it gets done where others see it.
+    #[must_use]
+    pub fn with_status(mut self, status: RecorderStatus) -> Self {
+        self.status = status;
         self
     }
 
@@ -167,9 +178,15 @@ impl Recorder {
     }
 
     async fn write(&self, tick: Result<Tick, TickError>) -> Result<usize, TickError> {
+        let written = self.try_write(tick).await;
+        self.status.note(written.as_ref());
+        Ok(written?.rows.iter().filter(|row| row.sample.is_some()).count())
+    }
+
+    async fn try_write(&self, tick: Result<Tick, TickError>) -> Result<Tick, TickError> {
         let tick = tick?;
         self.samples.record_tick(&tick).await?;
-        Ok(tick.rows.iter().filter(|row| row.sample.is_some()).count())
+        Ok(tick)
     }
 
     async fn read(&mut self) -> Result<Tick, TickError> {

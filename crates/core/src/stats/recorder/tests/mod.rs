@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::fakes::{FakeEngine, FakeStore, RuntimeClock, container};
 use self::log::Log;
-use super::{Recorder, RecorderOptions, TickError};
+use super::{Recorder, RecorderOptions, RecorderStatus, TickError};
 use crate::id::WorkloadId;
 use crate::stats::CollectError;
 use crate::time::Window;
@@ -37,6 +37,7 @@ fn rig(containers: &[Container]) -> Rig {
         options: RecorderOptions::default(),
         readings: super::Readings::default(),
         hub: None,
+        status: RecorderStatus::default(),
     };
     Rig {
         engine,
