@@ -14,5 +14,6 @@ mod harness;
 mod kills;
 mod live;
 mod main_path;
+mod metrics;
 mod secrets;
 mod start;

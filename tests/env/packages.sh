@@ -5,15 +5,19 @@ policy=/usr/sbin/policy-rc.d
 policy_is_ours=
 
 install_missing() {
-    local missing=()
+    local missing=() promtool=()
     readarray -t missing < <(missing_packages)
-    ((${#missing[@]} > 0)) || return 0
-    has apt-get || die "please install: ${missing[*]} (only Debian's apt-get can do it from here)"
-    require_root "installing ${missing[*]}"
-    say "installing ${missing[*]}"
+    has promtool || promtool=(prometheus)
+    set -- "${missing[@]}" "${promtool[@]}"
+    (($# > 0)) || return 0
+    has apt-get || die "please install: $* (only Debian's apt-get can do it from here)"
+    require_root "installing $*"
+    say "installing $*"
     hold_services
     apt_get update || say "apt-get update complained; trying with what it knows"
     apt_get install --yes "${missing[@]}" || die "could not install ${missing[*]}"
+    # Without what it recommends: nobody here wants an exporter that looks at disks.
+    apt_get install --yes --no-install-recommends "${promtool[@]}" || die "could not install ${promtool[*]}"
     release_services
     hash -r
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{
-    Deploy, DeployEvent, DeployStep, DispatchRefusal, DispatchRequest, Dispatcher, DispatcherOptions,
-    FailureMarker, NewDeploy, Outcome, Page, Reason, RollbackConfig, RollbackRefusal, RollbackRequest,
+    ClosedDeploys, Deploy, DeployEvent, DeployStep, DispatchRefusal, DispatchRequest, Dispatcher,
+    DispatcherOptions, DispatcherStatus, FailureMarker, NewDeploy, Outcome, Page, Reason, RollbackConfig,
+    RollbackRefusal, RollbackRequest,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::store::{Store, StoreError};
@@ -526,8 +527,20 @@ async fn without_an_engine_rows_are_closed_and_the_rest_is_done_when_it_comes() 
     restarted.recover().await.unwrap();
     let row = yard.store.deploy(&lost.id).await.unwrap();
     assert_eq!((row.outcome, row.current), (Outcome::Interrupted, false));
+    let interrupted = ClosedDeploys {
+        interrupted: 1,
+        ..ClosedDeploys::default()
+    };
+    let waiting = DispatcherStatus {
+        running: 0,
+        unclosed: 0,
+        unsettled: 1,
+        closed: interrupted,
+    };
+    assert_eq!(restarted.status(), waiting);
     yard.plugin.set_away(false);
     restarted.reconcile().await;
+    assert_eq!(restarted.status().unsettled, 0);
     assert_eq!(yard.current().await, Some(lost.id));
     assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(2).content]);
 }

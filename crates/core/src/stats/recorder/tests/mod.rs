@@ -190,7 +190,14 @@ async fn without_an_engine_or_a_store_there_is_no_tick() {
     rig.engine.away.store(false, SeqCst);
     rig.store.full.store(true, SeqCst);
     assert!(matches!(rig.recorder.tick_once().await, Err(TickError::Store(_))));
+    assert!(rig.recorder.tick_once().await.is_err());
     assert_eq!(rig.store.ticks(), []);
+    let progress = rig.recorder.status.progress();
+    assert_eq!(
+        (progress.recorded, progress.without_engine, progress.without_store),
+        (0, 1, 2)
+    );
+    assert_eq!(progress.newest, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +206,13 @@ async fn ticks_keep_their_cadence_and_those_missed_are_skipped() {
         seconds(15).await;
         engine.slow.store(25, SeqCst);
     };
-    let store = rig(&[container("a")]).run(75, meddle).await;
+    let rig = rig(&[container("a")]);
+    let status = rig.recorder.status.clone();
+    let store = rig.run(75, meddle).await;
+    let progress = status.progress();
+    let newest = store.ticks().last().map(|tick| tick.ts);
+    assert_eq!((progress.recorded, progress.newest), (6, newest));
+    assert_eq!(progress.since, Duration::from_secs(5));
     // The one at 20 is written late, under the time at which it began.
     assert_eq!(store.times(), [0, 10, 20, 50, 60, 70]);
 }
