@@ -5,7 +5,7 @@
 //! | --- | --- | --- | --- |
 //! | workloads | specs and their rules, who owns a container | [`WorkloadStore`](core::workloads::WorkloadStore), [`Inventory`](core::workloads::Inventory) | `SqliteStore`, `DockerEngine` |
 //! | deploys | the choke point, the ledger, rollback, recovery | [`DeployStore`](core::deploys::DeployStore), [`DispatchPlugin`](core::deploys::DispatchPlugin), [`RollbackCapable`](core::deploys::RollbackCapable) | `SqliteStore`, `ImagePlugin` |
-//! | stats | rates, sums per timestamp, usage | [`StatsStore`](core::stats::StatsStore), [`Collector`](core::stats::Collector) | `SqliteStore`, `DockerApiCollector` |
+//! | stats | rates, sums per timestamp, roll-ups, live sampling and push | [`StatsStore`](core::stats::StatsStore), [`Collector`](core::stats::Collector) | `SqliteStore`, `CgroupCollector`, `DockerApiCollector` |
 //!
 //! # Features
 //!

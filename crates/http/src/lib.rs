@@ -12,6 +12,19 @@
 //! Everything that is not a success is `application/problem+json` (RFC 9457), in words of this project. The
 //! description at `/api/openapi.json` is generated from the handlers; the guards read their rules from it, so
 //! that what is published is what is enforced.
+//!
+//! ```
+//! use axum::Router;
+//! use axum::routing::get;
+//! use shipslog_http::{Api, router};
+//!
+//! /// A host's own routes, and shipslog's under `/ops`.
+//! fn app(api: Api) -> Router {
+//!     Router::new().route("/", get(async || "hello")).nest("/ops", router(api))
+//! }
+//! ```
+//!
+//! The facade, `shipslog`, makes an [`Api`] of SQLite and Docker; `examples/embed.rs` there is a whole host.
 
 mod auth;
 mod deploys;
