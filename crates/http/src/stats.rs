@@ -59,18 +59,33 @@ async fn history(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let query = HistoryQuery {
-        workload: &workload,
-        now: api.clock.now().as_second(),
-        window: params.window("window", api.retention.longest, HISTORY)?,
-        step: step(&params)?,
-        since: since(&params)?,
+    let query = match history_query(&api, &workload, &params) {
+        Ok(query) => query,
+        Err(problem) => {
+            // What does not exist is said first, and asked for only where memory does not know better.
+            api.store.workload(&workload).await?;
+            return Err(problem);
+        }
     };
     if let Some(part) = from_memory(&api, &tapes, &query).await? {
         return Ok(unless_known(&headers, part));
     }
     api.store.workload(&workload).await?;
     encode(&headers, query.points(api.store.as_ref(), &api.retention).await?).await
+}
+
+fn history_query<'a>(
+    api: &Api,
+    workload: &'a WorkloadId,
+    params: &Params,
+) -> Result<HistoryQuery<'a>, Problem> {
+    Ok(HistoryQuery {
+        workload,
+        now: api.clock.now().as_second(),
+        window: params.window("window", api.retention.longest, HISTORY)?,
+        step: step(params)?,
+        since: since(params)?,
+    })
 }
 
 /// Points as they were stored come from memory; what has to be averaged, or is most likely too much to be shown as it is,
