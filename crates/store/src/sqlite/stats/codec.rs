@@ -24,6 +24,9 @@ mod form {
     pub(super) const SAME: u8 = 4;
 }
 
+/// How hard to compress. Half of the library's own choice loses a few percent, and is read a quarter faster.
+const LEVEL: usize = 4;
+
 /// Most places of a span: what a reader of damaged bytes is ready to make room for.
 const LONGEST_SPAN: usize = 1 << 20;
 
@@ -177,7 +180,8 @@ fn numbers<T: Number + Default>(reader: &mut Reader<'_>, len: usize) -> Option<V
 }
 
 fn compressed<T: Number>(numbers: &[T]) -> Result<Vec<u8>, Failure> {
-    simple_compress(numbers, &ChunkConfig::default()).map_err(|_| damaged())
+    let config = ChunkConfig::default().with_compression_level(LEVEL);
+    simple_compress(numbers, &config).map_err(|_| damaged())
 }
 
 /// All that the reader still has, as exactly so many numbers.

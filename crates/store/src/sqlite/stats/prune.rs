@@ -14,6 +14,9 @@ use super::{packed, sealing};
 /// Pages given back to the file system at a time: 4 MiB, moved in a few milliseconds.
 const VACUUM_PAGES: u32 = 1024;
 
+/// Free pages that are left for what is written next: 1 MiB.
+const SPARE_PAGES: u32 = 256;
+
 /// Deletes a chunk, if it must with the room of the reserve, and gives free pages back.
 pub(super) fn chunk(writers: &mut Writers, before: i64, limit: u32) -> Result<bool, Failure> {
     // Containers that are still there when all ticks are old are forgotten too.
@@ -169,10 +172,10 @@ fn deserted(tx: &Connection) -> Result<Vec<(i64, Timestamp)>, Failure> {
     all(tx, sql, [], |row| Ok((row.get(0)?, time(row, 1)?)))
 }
 
-/// Gives free pages back, and says whether as many are left.
+/// Gives free pages back, and says whether more are left than need be.
 fn vacuum(connection: &Connection) -> Result<bool, Failure> {
     let sql = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
     all(connection, &sql, [], |_| Ok(()))?;
     let left: Option<u32> = value(connection, "PRAGMA freelist_count", [])?;
-    Ok(left.is_some_and(|left| left >= VACUUM_PAGES))
+    Ok(left.is_some_and(|left| left > SPARE_PAGES))
 }
