@@ -1,12 +1,12 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check unit lint doc deny bench
+.PHONY: help run test check unit lint doc deny bench compare
 
 CARGO ?= cargo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build in release and start the example server; ARGS="--listen ..." passes flags
 	$(CARGO) run --release --example server -- $(ARGS)
@@ -35,3 +35,6 @@ deny: ## licences, sources and banned crates, if cargo-deny is installed
 
 bench: ## the benchmarks; ARGS="--bench aggregation" picks one
 	$(CARGO) bench --workspace $(ARGS)
+
+compare: ## measure beside other monitors and stores, and write the table in benches/README.md
+	benches/compare.sh $(ARGS)
