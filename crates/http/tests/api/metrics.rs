@@ -413,11 +413,19 @@ async fn live_sampling_shows_what_it_reads_and_who_listens() {
     assert_eq!(idle.one("shipslog_live_containers"), Some(0.0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn scraping_does_not_begin_live_sampling() {
     let rig = Rig::new();
-    *rig.inventory.containers.lock().unwrap() = vec![container("web")];
-    rig.workload("web").await;
+    let id = rig.workload("web").await;
+    *rig.inventory.containers.lock().unwrap() = vec![Container {
+        workload: Some(id.parse().unwrap()),
+        ..container("web")
+    }];
     scrape(&rig).await;
-    assert_eq!(rig.poller.sampled(), 0);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(scrape(&rig).await.one("shipslog_live_containers"), Some(0.0));
+    // What would have begun it.
+    rig.poller.ask_workload(&id.parse().unwrap());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(scrape(&rig).await.one("shipslog_live_containers"), Some(1.0));
 }
