@@ -144,26 +144,12 @@ fn columns(rows: &[Row]) -> Columns {
 fn by_map(rows: &[Row]) -> Vec<Point> {
     let mut points: HashMap<i64, Point> = HashMap::new();
     for (ts, _, sample) in rows {
-        let point = points.entry(*ts).or_insert_with(|| nothing(*ts));
+        let point = points.entry(*ts).or_insert_with(|| Point::unread(*ts));
         add(point, sample);
     }
     let mut points: Vec<Point> = points.into_values().collect();
     points.sort_unstable_by_key(|point| point.ts);
     points
-}
-
-fn nothing(ts: i64) -> Point {
-    Point {
-        ts,
-        cpu_percent: None,
-        memory_usage: None,
-        memory_limit: None,
-        network_rx: None,
-        network_tx: None,
-        block_read: None,
-        block_write: None,
-        containers: 0,
-    }
 }
 
 fn add(point: &mut Point, sample: &Sample) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use shipslog_core::id::{ContainerId, WorkloadId};
 use shipslog_core::stats::{
     CollectError, Collector, Counters, History, HistoryQuery, Recorder, RecorderOptions, Retention, Sample,
-    StatsStore, Step, SteppedPoint, Tick, TickRow, Tier, Usage,
+    StatsStore, Step, SteppedPoint, Tick, TickRow, Tier, Usage, usage_in,
 };
 use shipslog_core::store::{Store, StoreHealth};
 use shipslog_core::testing::ManualClock;
@@ -159,8 +159,8 @@ impl Rig {
     }
 
     async fn usage(&self, window: &str) -> Usage {
-        self.query(window, Step::Automatic)
-            .usage(self.store.as_ref())
+        let window = Window::parse_any(window).unwrap();
+        usage_in(self.store.as_ref(), &self.web, self.now, window)
             .await
             .unwrap()
     }

@@ -16,13 +16,11 @@ use utoipa_axum::routes;
 use self::text::{Labels, Page};
 use crate::Routes;
 use crate::state::Api;
+use crate::system::probe;
 
 pub(crate) fn router() -> Routes {
     vec![routes!(metrics)]
 }
-
-/// How long the store and the engine may take: a scraper that waits gives up after 10 seconds as a rule.
-const PROBE_TIME: Duration = Duration::from_secs(2);
 
 /// A gauge of a workload: its name, what it says, and where it is read.
 type PointGauge = (&'static str, &'static str, fn(&Point) -> Option<f64>);
@@ -98,9 +96,9 @@ struct StoreAnswer {
     responses((status = 200, description = "One line a sample", body = String, content_type = text::CONTENT_TYPE))
 )]
 async fn metrics(State(api): State<Arc<Api>>) -> Response {
-    let (engine_up, store) = tokio::join!(engine_is_up(&api), ask_store(&api));
+    let (engine, store) = tokio::join!(probe(api.inventory.engine()), ask_store(&api));
     let mut page = Page::default();
-    write_server(&mut page, engine_up, &store);
+    write_server(&mut page, engine.is_some(), &store);
     write_ticks(&mut page, api.recorder.progress(), api.tick);
     write_live(&mut page, &api);
     write_deploys(&mut page, api.dispatcher.status());
@@ -108,20 +106,9 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
     ([(CONTENT_TYPE, text::CONTENT_TYPE)], page.into_text()).into_response()
 }
 
-async fn engine_is_up(api: &Api) -> bool {
-    let answer = tokio::time::timeout(PROBE_TIME, api.inventory.engine()).await;
-    answer.is_ok_and(|engine| engine.is_ok())
-}
-
 async fn ask_store(api: &Api) -> StoreAnswer {
-    let (workloads, size) = tokio::join!(
-        tokio::time::timeout(PROBE_TIME, api.store.workloads()),
-        tokio::time::timeout(PROBE_TIME, api.store.size()),
-    );
-    StoreAnswer {
-        workloads: workloads.ok().and_then(Result::ok),
-        size: size.ok().and_then(Result::ok),
-    }
+    let (workloads, size) = tokio::join!(probe(api.store.workloads()), probe(api.store.size()));
+    StoreAnswer { workloads, size }
 }
 
 fn write_server(page: &mut Page, engine_up: bool, store: &StoreAnswer) {

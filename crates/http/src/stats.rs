@@ -4,13 +4,14 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shipslog_core::id::WorkloadId;
-use shipslog_core::stats::{History, HistoryQuery, MAX_POINTS, Step, Usage};
+use shipslog_core::stats::{History, HistoryQuery, Step, Usage, usage_in};
 use shipslog_core::time::Window;
 use utoipa_axum::routes;
 
@@ -68,7 +69,9 @@ async fn history(
         }
     };
     if let Some(part) = from_memory(&api, &tapes, &query).await? {
-        return Ok(unless_known(&headers, part));
+        return Ok(tagged(&headers, part.etag.clone(), part.len(), || {
+            part.into_body()
+        }));
     }
     api.store.workload(&workload).await?;
     encode(&headers, query.points(api.store.as_ref(), &api.retention).await?).await
@@ -91,32 +94,26 @@ fn history_query<'a>(
 /// Points as they were stored come from memory; what has to be averaged, or is most likely too much to be shown as it is,
 /// does not.
 async fn from_memory(api: &Api, tapes: &Tapes, query: &HistoryQuery<'_>) -> Result<Option<Part>, Problem> {
-    let expected = query.window.seconds() / api.tick.as_secs().max(1).cast_signed();
-    let as_stored = match query.step {
-        Step::Raw => true,
-        Step::Automatic => api.retention.tier_for(query.window).is_none() && expected <= MAX_POINTS,
-        Step::Seconds(_) => false,
-    };
-    if !as_stored {
+    if !query.is_for_stored(&api.retention, api.tick.as_secs().cast_signed()) {
         return Ok(None);
     }
     let part = tapes
         .part(api.store.as_ref(), query.workload, query.from(), query.to())
         .await?;
-    let fits = query.step == Step::Raw || part.points as i64 <= MAX_POINTS;
-    Ok(fits.then_some(part))
+    Ok(query.shows(part.points).then_some(part))
 }
 
-fn unless_known(headers: &HeaderMap, part: Part) -> Response {
-    if knows(headers, &part.etag) {
-        return (StatusCode::NOT_MODIFIED, [(ETAG, part.etag)]).into_response();
+/// The answer that a tag stands for, or 304 for a client that has it.
+fn tagged(headers: &HeaderMap, etag: String, length: usize, body: impl FnOnce() -> Body) -> Response {
+    if knows(headers, &etag) {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();
     }
     let about = [
         (CONTENT_TYPE, "application/json".to_owned()),
-        (CONTENT_LENGTH, part.len().to_string()),
-        (ETAG, part.etag.clone()),
+        (CONTENT_LENGTH, length.to_string()),
+        (ETAG, etag),
     ];
-    (about, part.into_body()).into_response()
+    (about, body()).into_response()
 }
 
 /// Whether the client has what carries this tag.
@@ -148,14 +145,13 @@ async fn workload_usage(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     api.store.workload(&workload).await?;
-    let query = HistoryQuery {
-        workload: &workload,
-        now: api.clock.now().as_second(),
-        window: params.window("window", api.retention.longest, USAGE)?,
-        step: Step::Automatic,
-        since: None,
-    };
-    encode(&headers, query.usage(api.store.as_ref()).await?).await
+    let window = params.window("window", api.retention.longest, USAGE)?;
+    let now = api.clock.now().as_second();
+    encode(
+        &headers,
+        usage_in(api.store.as_ref(), &workload, now, window).await?,
+    )
+    .await
 }
 
 fn since(params: &Params) -> Result<Option<i64>, Problem> {
@@ -194,9 +190,5 @@ async fn encode<T: Serialize + Send + 'static>(headers: &HeaderMap, answer: T) -
         .ok()
         .and_then(Result::ok)
         .ok_or_else(Problem::internal)?;
-    if knows(headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
-    }
-    let about = [(CONTENT_TYPE, "application/json".to_owned()), (ETAG, etag)];
-    Ok((about, body).into_response())
+    Ok(tagged(headers, etag, body.len(), || body.into()))
 }

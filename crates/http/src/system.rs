@@ -18,6 +18,11 @@ use crate::state::Api;
 /// How long the store and the engine may take to say that they are there.
 const PROBE_TIME: Duration = Duration::from_secs(2);
 
+/// What the store or the engine answers, if it does so in time.
+pub(crate) async fn probe<T, E>(asked: impl Future<Output = Result<T, E>>) -> Option<T> {
+    tokio::time::timeout(PROBE_TIME, asked).await.ok()?.ok()
+}
+
 pub(crate) fn router() -> Routes {
     vec![routes!(healthz), routes!(readyz), routes!(system)]
 }
@@ -163,7 +168,7 @@ async fn system(State(api): State<Arc<Api>>) -> Json<System> {
         store: StoreStatus {
             kind: store.kind,
             schema_version: store.schema_version,
-            size: api.store.size().await.ok(),
+            size: probe(api.store.size()).await,
         },
         engine: engine(&api).await,
         collector: api.collector.status().into(),

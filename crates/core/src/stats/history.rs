@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::rollup::LEAD;
 use super::{
     Point, Retention, Rollup, StatsStore, SteppedPoint, Tier, Usage, aggregate, auto_step, coarsen,
     downsample, roll_up, usage,
@@ -9,9 +10,6 @@ use super::{
 use crate::id::WorkloadId;
 use crate::store::StoreError;
 use crate::time::Window;
-
-/// Seconds that are read before a bucket, to know how long its first point stands for.
-pub(super) const LEAD: i64 = 900;
 
 /// The points of a workload, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -101,16 +99,42 @@ impl HistoryQuery<'_> {
         })
     }
 
-    /// What was used in the window, in buckets of 5 minutes.
-    ///
-    /// # Errors
-    /// As the store.
-    pub async fn usage(&self, store: &dyn StatsStore) -> Result<Usage, StoreError> {
-        let tier = Tier::FiveMinutes;
-        Ok(usage(
-            &rollups(store, self.workload, tier, self.from(), self.to()).await?,
-        ))
+    /// Whether the answer is points as they were stored, as far as that can be told without reading any: in steps if a sample
+    /// every `tick_s` seconds gives more of them than a window shows.
+    pub fn is_for_stored(&self, kept: &Retention, tick_s: i64) -> bool {
+        let expected = usize::try_from(self.window.seconds() / tick_s.max(1)).unwrap_or(usize::MAX);
+        match self.step {
+            Step::Raw => true,
+            Step::Automatic => kept.tier_for(self.window).is_none() && self.shows(expected),
+            Step::Seconds(_) => false,
+        }
     }
+
+    /// Whether so many points are answered as they were stored.
+    pub fn shows(&self, points: usize) -> bool {
+        match self.step {
+            Step::Raw => true,
+            Step::Automatic => auto_step(points, self.window.seconds()).is_none(),
+            Step::Seconds(_) => false,
+        }
+    }
+}
+
+/// What a workload used in a window that ends with the second `now`, in buckets of 5 minutes.
+///
+/// # Errors
+/// As the store.
+pub async fn usage_in(
+    store: &dyn StatsStore,
+    workload: &WorkloadId,
+    now: i64,
+    window: Window,
+) -> Result<Usage, StoreError> {
+    let to = now.saturating_add(1);
+    let from = to.saturating_sub(window.seconds());
+    Ok(usage(
+        &rollups(store, workload, Tier::FiveMinutes, from, to).await?,
+    ))
 }
 
 /// Roll-ups of a window, those that were not made yet included. A bucket that the window begins in is left out.

@@ -12,8 +12,10 @@ mod collector;
 mod columns;
 mod history;
 mod live;
+mod owners;
 mod poller;
 mod rates;
+mod readings;
 mod recorder;
 mod retention;
 mod ring;
@@ -26,7 +28,7 @@ mod usage;
 pub use aggregate::{Point, Totals, aggregate};
 pub use collector::{CollectError, Collector, CollectorShare, CollectorStatus};
 pub use columns::{Block, BlockColumn, BlockRun, BrokenBlock, Columns, ColumnsBuilder, Values};
-pub use history::{History, HistoryQuery, Step};
+pub use history::{History, HistoryQuery, Step, usage_in};
 pub use live::{
     Coverage, Latest, LiveHub, LiveUsage, Origin, Reading, Readout, Received, Subscription, Update,
     WorkloadPoint,
@@ -38,6 +40,6 @@ pub use retention::Retention;
 pub use ring::{Batch, Cursor, InvalidCursor, Read, RingBuffer};
 pub use rollup::{Rollup, Tier, roll_up};
 pub use sample::{Counters, CpuCounters, IoCounters, MemoryCounters, Sample};
-pub use steps::{MAX_POINTS, SteppedPoint, auto_step, coarsen, downsample};
+pub use steps::{SteppedPoint, auto_step, coarsen, downsample};
 pub use store::{ContainerRecord, Revision, StatsStore, Tick, TickRow};
 pub use usage::{Usage, UsageBucket, usage};

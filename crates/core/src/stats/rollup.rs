@@ -3,6 +3,9 @@
 use super::usage::used;
 use super::{Point, SteppedPoint, UsageBucket, downsample};
 
+/// Seconds that are read before a bucket, to know how long its first point stands for.
+pub(super) const LEAD: i64 = 900;
+
 /// Length of the buckets that history is rolled up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tier {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Point;
 
 /// The most points that a window gives without being asked for more.
-pub const MAX_POINTS: i64 = 1_000;
+const MAX_POINTS: i64 = 1_000;
 
 /// Lengths of a step that people expect, in seconds.
 const STEPS: [i64; 17] = [

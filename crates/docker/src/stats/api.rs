@@ -12,6 +12,8 @@ use super::counters::counters;
 use crate::DockerEngine;
 use crate::engine::{Fault, Unreachable};
 
+pub(super) const KIND: &str = "docker_api";
+
 /// Reads counters through the engine's API: works with any engine that can be reached, wherever it is.
 ///
 /// One container costs two requests, for its counters and for its state; the engine may take a second for the
@@ -55,25 +57,30 @@ impl DockerApiCollector {
     }
 }
 
+/// Waits for all, so many at a time, and gives what they came to in the order in which they were given.
+pub(super) async fn side_by_side<F: Future>(
+    waiting: impl IntoIterator<Item = F>,
+    at_a_time: usize,
+) -> Vec<F::Output> {
+    // Finished in any order: in a queue that keeps it, one that hangs would hold up those behind it.
+    let numbered = waiting.into_iter().enumerate();
+    let numbered: Vec<_> = numbered
+        .map(|(i, future)| future.map(move |output| (i, output)))
+        .collect();
+    let mut outputs: Vec<_> = stream::iter(numbered).buffer_unordered(at_a_time).collect().await;
+    outputs.sort_by_key(|(i, _)| *i);
+    outputs.into_iter().map(|(_, output)| output).collect()
+}
+
 #[async_trait]
 impl Collector for DockerApiCollector {
     fn kind(&self) -> &'static str {
-        "docker_api"
+        KIND
     }
 
     async fn collect(&self, ids: &[ContainerId]) -> Vec<Result<Counters, CollectError>> {
-        // Finished in any order: in a queue that keeps it, one that hangs would hold up those behind it.
-        let reading: Vec<_> = ids
-            .iter()
-            .enumerate()
-            .map(|(i, id)| self.read(id).map(move |counters| (i, counters)))
-            .collect();
-        let mut read: Vec<_> = stream::iter(reading)
-            .buffer_unordered(self.options.side_by_side)
-            .collect()
-            .await;
-        read.sort_by_key(|(i, _)| *i);
-        read.into_iter().map(|(_, counters)| counters).collect()
+        let reading = ids.iter().map(|id| self.read(id));
+        side_by_side(reading, self.options.side_by_side).await
     }
 }
 

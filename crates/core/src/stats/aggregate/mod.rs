@@ -40,6 +40,23 @@ pub struct Point {
     pub containers: u32,
 }
 
+impl Point {
+    /// The point of a moment at which nothing could be read.
+    pub fn unread(ts: i64) -> Self {
+        Self {
+            ts,
+            cpu_percent: None,
+            memory_usage: None,
+            memory_limit: None,
+            network_rx: None,
+            network_tx: None,
+            block_read: None,
+            block_write: None,
+            containers: 0,
+        }
+    }
+}
+
 /// Sums of a window, in columns: as narrow and as near to each other as the columns that they come from, so that making
 /// them costs little more than reading those.
 #[derive(Debug)]

@@ -6,23 +6,6 @@ use super::{Reading, WorkloadPoint};
 use crate::id::WorkloadId;
 use crate::stats::{ColumnsBuilder, Point, Sample, aggregate};
 
-impl Point {
-    /// The point of a moment at which nothing could be read.
-    pub fn unread(ts: i64) -> Self {
-        Self {
-            ts,
-            cpu_percent: None,
-            memory_usage: None,
-            memory_limit: None,
-            network_rx: None,
-            network_tx: None,
-            block_read: None,
-            block_write: None,
-            containers: 0,
-        }
-    }
-}
-
 /// Sums by the rules of every other sum, so that a live point and a stored one of the same samples are equal.
 pub(super) fn sum<'a>(ts: i64, samples: impl Iterator<Item = &'a Sample>) -> Point {
     let mut builder = ColumnsBuilder::new();

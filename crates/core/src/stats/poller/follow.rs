@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::backoff::Backoff;
 use super::listing::{Listed, Listing};
 use super::{Inner, PATIENCE};
-use crate::stats::recorder::owners::owners;
+use crate::stats::owners::owners;
 use crate::workloads::{Container, ContainerEvent, EngineUnavailable};
 
 /// Time between two lists when no event asks for one.

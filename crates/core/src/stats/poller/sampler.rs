@@ -10,8 +10,8 @@ use super::backoff::Backoff;
 use super::listing::{Listed, Listing};
 use super::{Inner, Metric};
 use crate::id::{ContainerId, WorkloadId};
-use crate::stats::recorder::readings::{Readings, has_process};
-use crate::stats::{CollectError, Counters, Coverage, Origin, Reading, Readout, Sample};
+use crate::stats::readings::{Readings, has_process};
+use crate::stats::{CollectError, Counters, Coverage, Origin, Reading, Readout, RingBuffer, Sample};
 use crate::workloads::ContainerState;
 
 /// Processor use takes two readings: the second comes this soon after a first one.
@@ -197,7 +197,7 @@ impl Inner {
 }
 
 /// A second reading within one second would be two values for one time.
-fn push(ring: &crate::stats::RingBuffer<Metric>, metric: Metric) {
+fn push(ring: &RingBuffer<Metric>, metric: Metric) {
     let newest = ring.latest();
     if newest.is_none_or(|newest| newest.timestamp != metric.timestamp) {
         ring.push(metric);

@@ -1,8 +1,6 @@
 //! Stored sampling: from the containers of an engine to ticks in a store.
 
 mod loss;
-pub(super) mod owners;
-pub(super) mod readings;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -15,10 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use self::loss::Loss;
-use self::owners::owners;
-use self::readings::Readings;
 pub use self::status::{RecorderProgress, RecorderStatus};
 use self::upkeep::Upkeep;
+use super::owners::owners;
+use super::readings::Readings;
 use super::{Collector, Coverage, LiveHub, Origin, Reading, Readout, Retention, StatsStore, Tick, TickRow};
 use crate::store::{Store, StoreError, StoreHealth};
 use crate::time::Clock;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::TickError;
 use super::loss::Loss;
 use crate::id::WorkloadId;
-use crate::stats::history::LEAD;
+use crate::stats::rollup::LEAD;
 use crate::stats::{Retention, Rollup, StatsStore, Tier, aggregate, roll_up};
 use crate::store::{StoreError, StoreHealth};
 use crate::time::Clock;

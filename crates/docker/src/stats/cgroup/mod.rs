@@ -17,11 +17,10 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bollard::models::ContainerInspectResponse;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
 use shipslog_core::id::ContainerId;
 use shipslog_core::stats::{CollectError, Collector, CollectorStatus, Counters};
 
-use super::api::refusal;
+use super::api::{refusal, side_by_side};
 use super::counters::{has_own_network, time};
 use super::{CollectorOptions, DockerApiCollector};
 use crate::DockerEngine;
@@ -163,16 +162,7 @@ impl CgroupCollector {
     }
 
     async fn runs(&self, ids: &[ContainerId]) -> Vec<Result<Run, CollectError>> {
-        let asking = ids.iter().enumerate();
-        let asking: Vec<_> = asking
-            .map(|(i, id)| self.run(id).map(move |run| (i, run)))
-            .collect();
-        let mut runs: Vec<_> = stream::iter(asking)
-            .buffer_unordered(self.side_by_side)
-            .collect()
-            .await;
-        runs.sort_by_key(|(i, _)| *i);
-        runs.into_iter().map(|(_, run)| run).collect()
+        side_by_side(ids.iter().map(|id| self.run(id)), self.side_by_side).await
     }
 
     async fn run(&self, id: &ContainerId) -> Result<Run, CollectError> {

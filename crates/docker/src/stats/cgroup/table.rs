@@ -14,6 +14,7 @@ use super::life::Life;
 use super::place::{Group, Mounts};
 use super::source::BUFFER;
 use super::{KIND, Obstacle};
+use crate::stats::api;
 
 /// At most so many files are held of a container: its process, processor time, three of memory, one or two of block devices,
 /// the freezer, the network.
@@ -245,7 +246,7 @@ impl Way {
                 Version::V1 => (KIND, "its cgroup v1 is mounted here"),
                 Version::V2 => (KIND, "its cgroup v2 is mounted here"),
             },
-            Self::Obstructed { obstacle, .. } => ("docker_api", obstacle.reason()),
+            Self::Obstructed { obstacle, .. } => (api::KIND, obstacle.reason()),
         }
     }
 }

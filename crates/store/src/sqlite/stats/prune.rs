@@ -64,12 +64,7 @@ fn write_back(connection: &Connection) -> Result<(), Failure> {
 /// Deletes the oldest span, if all of it is old, and says whether it did.
 fn delete_span(tx: &Connection, before: i64) -> Result<bool, Failure> {
     let sql = "SELECT first, last FROM spans WHERE last < ?1 ORDER BY first LIMIT 1";
-    let oldest = first(tx, sql, [before], |row| {
-        Ok(Span {
-            first: row.get(0)?,
-            last: row.get(1)?,
-        })
-    })?;
+    let oldest = first(tx, sql, [before], Span::read)?;
     oldest
         .map(|span| sealing::delete(tx, span))
         .transpose()

@@ -44,12 +44,7 @@ pub(super) fn draft(tx: &Connection) -> Result<Option<Draft>, Failure> {
         return Ok(None);
     };
     let before = "SELECT first, last FROM spans WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
-    let before = first(tx, before, [oldest], |row| {
-        Ok(Span {
-            first: row.get(0)?,
-            last: row.get(1)?,
-        })
-    })?;
+    let before = first(tx, before, [oldest], Span::read)?;
     if let Some(span) = before.filter(|span| span.last >= oldest) {
         return compress(tx, span, Some(span)).map(Some);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use shipslog_core::stats::{Block, Columns, ColumnsBuilder, Sample};
 
 use super::super::connection::{all, first};
@@ -16,15 +16,20 @@ pub(super) struct Span {
     pub(super) last: i64,
 }
 
-/// Spans with a part in `from <= ts < to`, oldest first.
-pub(super) fn within(tx: &Connection, from: i64, to: i64) -> Result<Vec<Span>, Failure> {
-    let sql = "SELECT first, last FROM spans WHERE first < ?2 AND last >= ?1 ORDER BY first";
-    all(tx, sql, [from, to], |row| {
-        Ok(Span {
+impl Span {
+    /// Of a row of its `first` and its `last`.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Failure> {
+        Ok(Self {
             first: row.get(0)?,
             last: row.get(1)?,
         })
-    })
+    }
+}
+
+/// Spans with a part in `from <= ts < to`, oldest first.
+pub(super) fn within(tx: &Connection, from: i64, to: i64) -> Result<Vec<Span>, Failure> {
+    let sql = "SELECT first, last FROM spans WHERE first < ?2 AND last >= ?1 ORDER BY first";
+    all(tx, sql, [from, to], Span::read)
 }
 
 /// Every timestamp of a span.
@@ -79,7 +84,7 @@ fn is_overtaken(tx: &Connection, newest: &Span, from: i64) -> Result<bool, Failu
 }
 
 /// As [`columns`], one sample after the other: what came late counts in the place of what was sealed.
-pub(super) fn merged(tx: &Connection, numbers: &[i64], from: i64, to: i64) -> Result<Columns, Failure> {
+fn merged(tx: &Connection, numbers: &[i64], from: i64, to: i64) -> Result<Columns, Failure> {
     let mut samples: BTreeMap<(i64, i64), Option<Sample>> = BTreeMap::new();
     for span in within(tx, from, to)? {
         let mut builder = ColumnsBuilder::new();

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use crate::workloads::{Container, Owner, Workload, WorkloadKind, WorkloadStore};
 
 /// The workload of each container, in the order of `containers`. Observed workloads that are new are created.
-pub(in crate::stats) async fn owners(
+pub(super) async fn owners(
     containers: &[Container],
     store: &dyn WorkloadStore,
     now: Timestamp,

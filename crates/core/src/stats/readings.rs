@@ -10,13 +10,13 @@ use crate::workloads::{Container, ContainerState};
 
 /// The newest counters of each container.
 #[derive(Debug, Default)]
-pub(in crate::stats) struct Readings {
+pub(super) struct Readings {
     previous: HashMap<ContainerId, Counters>,
 }
 
 impl Readings {
     /// Reads those containers that have a process, and gives a sample for each of all, `None` where nothing was read.
-    pub(in crate::stats) async fn sample(
+    pub(super) async fn sample(
         &mut self,
         containers: &[Container],
         collector: &dyn Collector,
@@ -34,19 +34,19 @@ impl Readings {
 
     /// Forgets all containers but these. What was kept of containers that are gone, or have ended, is dropped: whatever is
     /// read of them next is a first reading.
-    pub(in crate::stats) fn keep(&mut self, ids: &[ContainerId]) {
+    pub(super) fn keep(&mut self, ids: &[ContainerId]) {
         let mut before = mem::take(&mut self.previous);
         let kept = ids.iter().filter_map(|id| before.remove_entry(id));
         self.previous.extend(kept);
     }
 
     /// Whether the container was read before.
-    pub(in crate::stats) fn knows(&self, id: &ContainerId) -> bool {
+    pub(super) fn knows(&self, id: &ContainerId) -> bool {
         self.previous.contains_key(id)
     }
 
     /// Takes the readings in the place of those before, and gives the samples between.
-    pub(in crate::stats) fn take(
+    pub(super) fn take(
         &mut self,
         ids: Vec<ContainerId>,
         readings: Vec<Result<Counters, CollectError>>,
@@ -72,6 +72,6 @@ impl Readings {
 }
 
 /// A paused container runs nothing and holds its memory all the same.
-pub(in crate::stats) fn has_process(container: &Container) -> bool {
+pub(super) fn has_process(container: &Container) -> bool {
     matches!(container.state, ContainerState::Running | ContainerState::Paused)
 }
