@@ -10,10 +10,11 @@ use shipslog_core::stats::{
 };
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
-use shipslog_core::workloads::{Catalog, Inventory, WorkloadStore};
+use shipslog_core::workloads::{Catalog, Inventory as _, Roster, WorkloadStore};
 use shipslog_docker::{CollectorOptions, DockerEngine, EngineOptions, ImagePlugin};
 use shipslog_http::{Api, Authenticator, HostPolicy, StreamOptions};
 use shipslog_store::{OpenError, SqliteStore};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,9 @@ use crate::{HostSecrets, SystemClock};
 
 /// Pause between two questions to the engine whether it is there.
 const WATCH_EVERY: Duration = Duration::from_secs(3);
+
+/// The same while its events are followed: when they end, that is the sign.
+const WATCH_FOLLOWED: Duration = Duration::from_secs(60);
 
 /// Settings of a [`Shipslog`].
 #[derive(Debug, Clone)]
@@ -92,6 +96,7 @@ pub struct Shipslog {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: DockerEngine,
+    roster: Roster,
     collector: Arc<dyn Collector>,
     dispatcher: Dispatcher,
     catalog: Catalog,
@@ -113,10 +118,10 @@ impl Shipslog {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(options.data.join("shipslog.db"))?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let dispatcher = dispatcher(&store, &clock, &engine, &options);
-        let inventory: Arc<dyn Inventory> = Arc::new(engine.clone());
+        let roster = Roster::new(Arc::new(engine.clone()), Arc::new(engine.clone()));
         let catalog = Catalog::new(
             Arc::clone(&store),
-            inventory,
+            Arc::new(roster.clone()),
             dispatcher.clone(),
             Arc::clone(&clock),
         );
@@ -127,6 +132,7 @@ impl Shipslog {
             store,
             clock,
             engine,
+            roster,
             collector,
             dispatcher,
             catalog,
@@ -148,7 +154,7 @@ impl Shipslog {
             max_size: self.options.max_size,
         };
         let recorder = Recorder::new(
-            Arc::new(self.engine.clone()),
+            self.roster.standing(),
             Arc::clone(&self.collector),
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
@@ -160,8 +166,10 @@ impl Shipslog {
         self.tasks.spawn(async move { recorder.run(stop).await });
         let (poller, stop) = (self.poller.clone(), self.stop.clone());
         self.tasks.spawn(async move { poller.run(stop).await });
+        let (roster, stop) = (self.roster.clone(), self.stop.clone());
+        self.tasks.spawn(async move { roster.run(stop).await });
         self.tasks.spawn(watch(
-            self.engine.clone(),
+            self.roster.clone(),
             self.dispatcher.clone(),
             self.stop.clone(),
         ));
@@ -269,7 +277,7 @@ fn poller(
 }
 
 /// Tells the log when the engine comes and goes, and has the dispatcher put things in order when it came.
-async fn watch(engine: DockerEngine, dispatcher: Dispatcher, stop: CancellationToken) {
+async fn watch(engine: Roster, dispatcher: Dispatcher, stop: CancellationToken) {
     let mut known: Option<Result<String, String>> = None;
     loop {
         let answer = engine
@@ -284,9 +292,16 @@ async fn watch(engine: DockerEngine, dispatcher: Dispatcher, stop: CancellationT
             }
             known = Some(answer);
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(WATCH_EVERY) => {}
+        let is_there = matches!(known, Some(Ok(_)));
+        let pause = async {
+            sleep(WATCH_EVERY).await;
+            if is_there {
+                // Either way it is time to ask again.
+                let _ = timeout(WATCH_FOLLOWED, engine.until_lost()).await;
+            }
+        };
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
         }
     }
 }

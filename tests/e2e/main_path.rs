@@ -125,6 +125,19 @@ fn an_image_is_deployed_fails_rolls_back_and_is_charted() {
         admin.get(&path)
     );
 
+    let running = &admin.get(&format!("/api/workloads/{id}")).1["containers"][0];
+    assert_eq!(running["restarts"], 0, "{running}");
+    assert!(
+        running["started_at"].as_str() > running["created_at"].as_str(),
+        "{running}"
+    );
+    assert!(
+        running["image_id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("sha256:")),
+        "{running}"
+    );
+
     let collector = &admin.get("/api/system").1["collector"];
     assert_eq!(collector["kind"], "cgroup", "{collector}");
     assert!(collector["reason"].is_string() && collector["shares"][0]["containers"].as_u64() >= Some(1));

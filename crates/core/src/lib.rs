@@ -60,6 +60,7 @@
 //! | `testing` | [`store_conformance!`](crate::store_conformance), a manual clock, fakes and canary secrets |
 //! | `openapi` | schemas of the types that cross the API |
 
+mod backoff;
 pub mod deploys;
 pub mod id;
 pub mod redact;

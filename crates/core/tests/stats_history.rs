@@ -14,7 +14,7 @@ use shipslog_core::stats::{
 use shipslog_core::store::{Store, StoreHealth};
 use shipslog_core::testing::ManualClock;
 use shipslog_core::time::{Clock, Timestamp, Window};
-use shipslog_core::workloads::{Container, EngineInfo, EngineUnavailable, Inventory, WorkloadStore};
+use shipslog_core::workloads::{Container, EngineInfo, EngineUnavailable, Inventory, Life, WorkloadStore};
 use shipslog_store::SqliteStore;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,10 @@ impl Inventory for Away {
             reason: "away".into(),
         })
     }
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {
+        vec![None; ids.len()]
+    }
+
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {
         Err(EngineUnavailable {
             reason: "away".into(),

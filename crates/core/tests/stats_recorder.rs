@@ -15,7 +15,7 @@ use shipslog_core::stats::{
 use shipslog_core::store::Store;
 use shipslog_core::testing::ManualClock;
 use shipslog_core::time::{Clock, Timestamp};
-use shipslog_core::workloads::{Container, ContainerState, EngineInfo, EngineUnavailable, Inventory};
+use shipslog_core::workloads::{Container, ContainerState, EngineInfo, EngineUnavailable, Inventory, Life};
 use shipslog_store::SqliteStore;
 
 const START: i64 = 1_790_000_000;
@@ -34,6 +34,8 @@ fn container(name: &str, state: ContainerState) -> Container {
         state,
         health: None,
         created_at: Timestamp::from_second(START).unwrap(),
+        image_id: None,
+        life: None,
         workload: None,
         deploy: None,
         project: Some("shop".to_owned()),
@@ -47,6 +49,10 @@ impl Inventory for Engine {
             container("web", ContainerState::Running),
             container("job", ContainerState::Exited),
         ])
+    }
+
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {
+        vec![None; ids.len()]
     }
 
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {

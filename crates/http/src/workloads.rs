@@ -65,6 +65,8 @@ struct ContainerBody {
     name: String,
     /// The reference that it was created from.
     image: String,
+    /// The engine's id of that image; `null` when it is not known.
+    image_id: Option<String>,
     /// State of its process.
     state: ContainerState,
     /// What its healthcheck says; `null` without one, or while it does not run.
@@ -72,6 +74,11 @@ struct ContainerBody {
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// When it was started last; `null` when that is not known, as while the engine does not answer.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    /// How often the engine started it again because it had ended, since somebody started it; `null` when that is not known.
+    restarts: Option<u32>,
     /// The deploy that started it; `null` when somebody else did.
     #[schema(value_type = Option<String>)]
     deploy: Option<DeployId>,
@@ -83,9 +90,11 @@ impl From<Container> for ContainerBody {
             id,
             name,
             image,
+            image_id,
             state,
             health,
             created_at,
+            life,
             deploy,
             ..
         } = container;
@@ -93,9 +102,12 @@ impl From<Container> for ContainerBody {
             id,
             name,
             image,
+            image_id,
             state,
             health,
             created_at,
+            started_at: life.map(|life| life.started_at),
+            restarts: life.map(|life| life.restarts),
             deploy,
         }
     }

@@ -2,15 +2,21 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::{
     Container, ContainerState, FieldError, Inventory, NewWorkload, Owner, Spec, Workload, WorkloadState,
 };
 use crate::deploys::{Deploy, DispatchRefusal, Dispatcher};
-use crate::id::WorkloadId;
+use crate::id::{ContainerId, WorkloadId};
 use crate::stats::ContainerRecord;
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, Timestamp};
+
+/// How long an engine may take to say since when containers run.
+const LIFE_TIME: Duration = Duration::from_secs(2);
 
 /// A workload with what runs of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +139,7 @@ impl Catalog {
         if listing.containers.is_none() {
             return Err(CatalogError::EngineUnavailable);
         }
-        Ok(!self.view(workload, &listing).await?.containers.is_empty())
+        Ok(!self.bare_view(workload, &listing).await?.containers.is_empty())
     }
 
     /// One workload.
@@ -156,8 +162,9 @@ impl Catalog {
         let workloads = self.with_newcomers(workloads, &listing).await?;
         let mut views = Vec::with_capacity(workloads.len());
         for workload in workloads {
-            views.push(self.view(workload, &listing).await?);
+            views.push(self.bare_view(workload, &listing).await?);
         }
+        self.add_lives(&mut views).await;
         Ok(views)
     }
 
@@ -195,6 +202,23 @@ impl Catalog {
     }
 
     async fn view(&self, workload: Workload, listing: &Listing) -> Result<WorkloadView, CatalogError> {
+        let mut view = self.bare_view(workload, listing).await?;
+        self.add_lives(std::slice::from_mut(&mut view)).await;
+        Ok(view)
+    }
+
+    /// Asks for all at once. An engine that is slow with it does not hold up the rest.
+    async fn add_lives(&self, views: &mut [WorkloadView]) {
+        let listed = views.iter().flat_map(|view| &view.containers);
+        let ids: Vec<ContainerId> = listed.map(|container| container.id.clone()).collect();
+        let lives = timeout(LIFE_TIME, self.inventory.lives(&ids)).await;
+        let containers = views.iter_mut().flat_map(|view| &mut view.containers);
+        for (container, life) in containers.zip(lives.unwrap_or_default()) {
+            container.life = life;
+        }
+    }
+
+    async fn bare_view(&self, workload: Workload, listing: &Listing) -> Result<WorkloadView, CatalogError> {
         let current = self.store.current_deploy(&workload.id).await?;
         let Some(containers) = listing.of(&workload) else {
             let containers = last_seen(self.store.seen_containers(&workload.id).await?);
@@ -294,6 +318,8 @@ fn unknown_container(record: ContainerRecord) -> Container {
         state: ContainerState::Unknown,
         health: None,
         created_at: Timestamp::from_second(record.first_seen).unwrap_or(Timestamp::UNIX_EPOCH),
+        image_id: None,
+        life: None,
         workload: None,
         deploy: None,
         project: None,

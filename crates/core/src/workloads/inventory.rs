@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use super::Container;
+use super::{Container, Life};
+use crate::id::ContainerId;
 
 /// Lists containers. An adapter takes its engine up again by itself: a failed call says nothing about the next.
 #[async_trait]
@@ -14,6 +15,10 @@ pub trait Inventory: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`EngineUnavailable`] within seconds, never a hang.
     async fn containers(&self) -> Result<Vec<Container>, EngineUnavailable>;
+
+    /// What containers lived through, in the order in which they are asked for; `None` for one that is not there, was never started, or could not be
+    /// asked.
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>>;
 
     /// Asks the engine who it is.
     ///

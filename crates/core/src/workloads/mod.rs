@@ -4,6 +4,7 @@ mod catalog;
 mod events;
 mod inventory;
 mod model;
+mod roster;
 mod spec;
 mod store;
 mod validate;
@@ -11,7 +12,8 @@ mod validate;
 pub use catalog::{Catalog, CatalogError, WorkloadView};
 pub use events::{ContainerChange, ContainerEvent, EngineEvents};
 pub use inventory::{EngineInfo, EngineUnavailable, Inventory};
-pub use model::{Container, ContainerState, Health, Owner, Workload, WorkloadKind, WorkloadState};
+pub use model::{Container, ContainerState, Health, Life, Owner, Workload, WorkloadKind, WorkloadState};
+pub use roster::Roster;
 pub use spec::{
     EnvVar, Healthcheck, Mount, OnUnhealthy, Port, Protocol, RestartPolicy, Rollout, Source, Spec,
     StrategyChoice,

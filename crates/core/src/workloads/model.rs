@@ -52,18 +52,31 @@ pub struct Container {
     pub name: String,
     /// The reference that it was created from.
     pub image: String,
+    /// The engine's id of that image, such as `sha256:…`; `None` when it is not known.
+    pub image_id: Option<String>,
     /// What the engine says of its process.
     pub state: ContainerState,
     /// What its healthcheck says; `None` without one, or while it does not run.
     pub health: Option<Health>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Its last start. Lists leave it out; see [`Inventory::lives`](super::Inventory::lives).
+    pub life: Option<Life>,
     /// The label `shipslog.workload`.
     pub workload: Option<WorkloadId>,
     /// The label `shipslog.deploy`.
     pub deploy: Option<DeployId>,
     /// The Compose project label.
     pub project: Option<String>,
+}
+
+/// What a container lived through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it was started last.
+    pub started_at: Timestamp,
+    /// How often the engine started it again because it had ended, since somebody started it.
+    pub restarts: u32,
 }
 
 /// State of a container's process.

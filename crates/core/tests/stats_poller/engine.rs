@@ -15,7 +15,7 @@ use shipslog_core::store::Store;
 use shipslog_core::time::{Clock, Timestamp};
 use shipslog_core::workloads::{
     Container, ContainerChange, ContainerEvent, ContainerState, EngineEvents, EngineInfo, EngineUnavailable,
-    Inventory, WorkloadStore,
+    Inventory, Life, WorkloadStore,
 };
 use shipslog_store::SqliteStore;
 use tokio::sync::{broadcast, mpsc};
@@ -114,6 +114,8 @@ impl FakeEngine {
             state: ContainerState::Running,
             health: None,
             created_at: Timestamp::from_second(START).unwrap(),
+            image_id: None,
+            life: None,
             workload: None,
             deploy: None,
             project: Some(project.to_owned()),
@@ -239,6 +241,10 @@ impl Inventory for FakeEngine {
         self.lists.lock().unwrap().push(self.elapsed());
         self.reach().await?;
         Ok(self.containers.lock().unwrap().clone())
+    }
+
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {
+        vec![None; ids.len()]
     }
 
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {

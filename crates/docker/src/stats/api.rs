@@ -58,7 +58,7 @@ impl DockerApiCollector {
 }
 
 /// Waits for all, so many at a time, and gives what they came to in the order in which they were given.
-pub(super) async fn side_by_side<F: Future>(
+pub(crate) async fn side_by_side<F: Future>(
     waiting: impl IntoIterator<Item = F>,
     at_a_time: usize,
 ) -> Vec<F::Output> {

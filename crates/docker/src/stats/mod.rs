@@ -7,6 +7,7 @@ mod counters;
 mod options;
 
 pub use api::DockerApiCollector;
+pub(crate) use api::side_by_side;
 #[cfg(target_os = "linux")]
 pub use cgroup::CgroupCollector;
 pub use options::CollectorOptions;

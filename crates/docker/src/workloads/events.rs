@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
+use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::{ContainerChange, ContainerEvent, EngineEvents, EngineUnavailable};
 use tokio::sync::mpsc;
 
@@ -23,7 +24,10 @@ impl EngineEvents for DockerEngine {
             ("type", vec!["container".to_owned()]),
             ("event", WATCHED.map(str::to_owned).to_vec()),
         ]);
-        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let options = EventsOptionsBuilder::default()
+            .filters(&filters)
+            .since(&now())
+            .build();
         let docker = self.client().await?;
         let mut told = std::pin::pin!(docker.events(Some(options)));
         while let Some(message) = told.next().await {
@@ -36,6 +40,12 @@ impl EngineEvents for DockerEngine {
         }
         Ok(())
     }
+}
+
+/// Events since the question was asked are told, although the connection takes a moment.
+fn now() -> String {
+    let now = Timestamp::now();
+    format!("{}.{:09}", now.as_second(), now.subsec_nanosecond())
 }
 
 /// `None` for an event without a usable id, which no engine gives.

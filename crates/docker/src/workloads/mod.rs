@@ -3,13 +3,20 @@
 mod events;
 
 use async_trait::async_trait;
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
+use shipslog_core::id::ContainerId;
 use shipslog_core::time::Timestamp;
-use shipslog_core::workloads::{Container, ContainerState, EngineInfo, EngineUnavailable, Health, Inventory};
+use shipslog_core::workloads::{
+    Container, ContainerState, EngineInfo, EngineUnavailable, Health, Inventory, Life,
+};
 
 use crate::DockerEngine;
 use crate::labels;
+use crate::stats::side_by_side;
+
+/// Containers that are inspected at the same time.
+const ASKED_AT_ONCE: usize = 8;
 
 #[async_trait]
 impl Inventory for DockerEngine {
@@ -21,12 +28,37 @@ impl Inventory for DockerEngine {
         Ok(listed.into_iter().filter_map(container).collect())
     }
 
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {
+        side_by_side(ids.iter().map(|id| self.life(id)), ASKED_AT_ONCE).await
+    }
+
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {
         let version = self.version_info().await?.version;
         Ok(EngineInfo {
             version: version.unwrap_or_else(|| "unknown".to_owned()),
         })
     }
+}
+
+impl DockerEngine {
+    async fn life(&self, id: &ContainerId) -> Option<Life> {
+        let inspected = self
+            .ask(|docker| async move { docker.inspect_container(id.as_str(), None).await })
+            .await;
+        life(inspected.ok()?)
+    }
+}
+
+/// `None` for a container that was never started: the engine gives the year 1 as its start.
+fn life(container: ContainerInspectResponse) -> Option<Life> {
+    let started_at: Timestamp = container.state?.started_at?.parse().ok()?;
+    (started_at > Timestamp::UNIX_EPOCH).then(|| Life {
+        started_at,
+        restarts: container
+            .restart_count
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(0),
+    })
 }
 
 /// `None` for an entry without a usable id, which no engine gives.
@@ -47,6 +79,8 @@ fn container(entry: ContainerSummary) -> Option<Container> {
         state,
         health: health(state, entry.status.as_deref().unwrap_or_default()),
         created_at: Timestamp::from_second(entry.created.unwrap_or(0)).unwrap_or_default(),
+        image_id: entry.image_id.filter(|id| !id.is_empty()),
+        life: None,
         workload: label(labels::WORKLOAD).and_then(|id| id.parse().ok()),
         deploy: label(labels::DEPLOY).and_then(|id| id.parse().ok()),
         project: label(labels::COMPOSE_PROJECT).filter(|project| !project.is_empty()),
@@ -116,6 +150,7 @@ mod tests {
             (container.state, container.health),
             (ContainerState::Running, Some(Health::Unhealthy))
         );
+        assert_eq!(container.image_id.as_deref(), Some("sha256:ab"));
         assert_eq!(container.created_at.as_second(), 1_700_000_000);
         assert_eq!(container.workload.unwrap().as_str(), "w1");
         assert_eq!(container.deploy.unwrap().as_str(), "d1");
@@ -131,6 +166,25 @@ mod tests {
             (container.state, container.health, container.workload),
             (ContainerState::Unknown, None, None)
         );
+    }
+
+    #[test]
+    fn a_life_begins_with_a_start() {
+        let of = |state: serde_json::Value| {
+            life(serde_json::from_value(json!({"State": state, "RestartCount": 3})).unwrap())
+        };
+        let started = of(json!({"StartedAt": "2026-01-02T03:04:05.678901234Z"})).unwrap();
+        assert_eq!(
+            (started.started_at.to_string().as_str(), started.restarts),
+            ("2026-01-02T03:04:05.678901234Z", 3)
+        );
+        for never in [
+            json!({"StartedAt": "0001-01-01T00:00:00Z"}),
+            json!({"StartedAt": ""}),
+            json!({}),
+        ] {
+            assert_eq!(of(never), None);
+        }
     }
 
     #[test]

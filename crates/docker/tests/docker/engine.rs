@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::{ContainerState, Health as Verdict, Inventory as _};
 use shipslog_docker::{DockerEngine, EngineOptions};
-use shipslog_test_support::SocketProxy;
+use shipslog_test_support::{ImageSpec, SocketProxy};
 
 use crate::bench::bench;
 use crate::fake_engine::{FakeEngine, version};
@@ -115,7 +116,7 @@ async fn containers_are_listed_as_they_are() {
     );
     assert_eq!(ours.deploy, bench.current);
     assert_eq!(ours.id.as_str(), bench.inspect(&ours.name, "{{.Id}}"));
-    let created: shipslog_core::time::Timestamp = bench.inspect(&ours.name, "{{.Created}}").parse().unwrap();
+    let created: Timestamp = bench.inspect(&ours.name, "{{.Created}}").parse().unwrap();
     assert_eq!(ours.created_at.as_second(), created.as_second());
     let other = listed.iter().find(|each| each.name == made_by_others).unwrap();
     assert_eq!(
@@ -123,4 +124,35 @@ async fn containers_are_listed_as_they_are() {
         (ContainerState::Created, None, &image)
     );
     assert_eq!((other.project.as_deref(), &other.workload), (Some("shop"), &None));
+}
+
+#[tokio::test]
+async fn a_container_that_ends_is_counted_as_often_as_the_engine_starts_it() {
+    let Some(bench) = bench() else { return };
+    let (name, script) = (format!("{}-ends", bench.name), format!("{}:ends", bench.name));
+    ImageSpec::script("sleep 1; exit 1").build(&bench.engine, &script);
+    let created = bench
+        .engine
+        .docker(&["create", "--name", &name, "--restart", "on-failure:2", &script]);
+    let (engine, id) = (crate::bench::at(bench.engine.host()), created.parse().unwrap());
+    let life = async || engine.lives(std::slice::from_ref(&id)).await[0];
+    assert_eq!(life().await, None, "never started");
+    let begun = Timestamp::now();
+    bench.engine.docker(&["start", &name]);
+    let first = life().await.unwrap();
+    assert!(
+        first.started_at >= begun && first.started_at <= Timestamp::now(),
+        "{first:?}"
+    );
+    assert_eq!(first.restarts, 0);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if life().await.unwrap().restarts == 2 {
+            break;
+        }
+    }
+    let last = life().await.unwrap();
+    assert_eq!(last.restarts, 2);
+    assert!(last.started_at > first.started_at);
+    assert_eq!(engine.lives(&["unheard-of".parse().unwrap()]).await, [None]);
 }

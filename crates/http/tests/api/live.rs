@@ -36,6 +36,8 @@ fn container(id: &str, name: &str, state: ContainerState) -> Container {
         state,
         health: None,
         created_at: Timestamp::from_second(NOW).unwrap(),
+        image_id: None,
+        life: None,
         workload: None,
         deploy: None,
         project: None,

@@ -161,6 +161,8 @@ fn container(name: &str) -> Container {
         state: ContainerState::Running,
         health: None,
         created_at: Timestamp::from_second(NOW).unwrap(),
+        image_id: None,
+        life: None,
         workload: None,
         deploy: None,
         project: None,

@@ -21,7 +21,8 @@ use shipslog_core::store::Store;
 use shipslog_core::testing::{FakeSecrets, ManualClock};
 use shipslog_core::time::{Clock, Timestamp};
 use shipslog_core::workloads::{
-    Catalog, Container, ContainerEvent, EngineEvents, EngineInfo, EngineUnavailable, Inventory, WorkloadStore,
+    Catalog, Container, ContainerEvent, EngineEvents, EngineInfo, EngineUnavailable, Inventory, Life,
+    WorkloadStore,
 };
 use shipslog_http::{Api, HostPolicy, StaticTokens, StreamOptions, TokenHash, router};
 use shipslog_store::SqliteStore;
@@ -66,6 +67,10 @@ impl Inventory for FakeInventory {
         self.reach()
             .await
             .map(|()| self.containers.lock().unwrap().clone())
+    }
+
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {
+        vec![None; ids.len()]
     }
 
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::backoff::Backoff;
 use super::listing::{Listed, Listing};
 use super::{Inner, PATIENCE};
+use crate::backoff::Backoff;
 use crate::stats::owners::owners;
 use crate::workloads::{Container, ContainerEvent, EngineUnavailable};
 

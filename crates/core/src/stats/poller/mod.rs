@@ -1,6 +1,5 @@
 //! Live sampling: of what somebody asks for, for as long as somebody asks.
 
-mod backoff;
 mod follow;
 mod listing;
 mod sampler;

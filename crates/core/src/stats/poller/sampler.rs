@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::backoff::Backoff;
 use super::listing::{Listed, Listing};
 use super::{Inner, Metric};
+use crate::backoff::Backoff;
 use crate::id::{ContainerId, WorkloadId};
 use crate::stats::readings::{Readings, has_process};
 use crate::stats::{CollectError, Counters, Coverage, Origin, Reading, Readout, RingBuffer, Sample};

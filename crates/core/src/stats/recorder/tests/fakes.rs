@@ -15,7 +15,7 @@ use crate::stats::{
 use crate::store::{StoreError, StoreHealth, StoreInfo};
 use crate::time::{Clock, Timestamp};
 use crate::workloads::{
-    Container, ContainerState, EngineInfo, EngineUnavailable, Inventory, NewWorkload, Spec, Workload,
+    Container, ContainerState, EngineInfo, EngineUnavailable, Inventory, Life, NewWorkload, Spec, Workload,
     WorkloadKind, WorkloadStore,
 };
 
@@ -79,6 +79,10 @@ impl Inventory for FakeEngine {
             }),
             false => Ok(self.containers.lock().unwrap().clone()),
         }
+    }
+
+    async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {
+        vec![None; ids.len()]
     }
 
     async fn engine(&self) -> Result<EngineInfo, EngineUnavailable> {
@@ -284,6 +288,8 @@ pub(super) fn container(name: &str) -> Container {
         state: ContainerState::Running,
         health: None,
         created_at: Timestamp::from_second(SUNDAY).unwrap(),
+        image_id: None,
+        life: None,
         workload: None,
         deploy: None,
         project: None,

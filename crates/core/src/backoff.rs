@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// 1 s after the first failure, twice as long after each further one, at most 30 s.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -18,7 +18,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The pause after one more failure.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.0;
         self.0 = (pause * 2).min(LONGEST);
         pause
