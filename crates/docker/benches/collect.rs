@@ -58,8 +58,9 @@ async fn main() {
     let handle = DockerEngine::new(EngineOptions::default().with_host(engine.host()));
     let files = CgroupCollector::new(handle.clone(), CollectorOptions::default());
     let api = DockerApiCollector::new(handle, CollectorOptions::default());
-    for count in [CONTAINERS, 10, 1] {
-        compare(&files, &api, &ids[..count]).await;
+    compare(&files, &api, &ids, &[SHORT, LONG]).await;
+    for count in [10, 1] {
+        compare(&files, &api, &ids[..count], &[SHORT]).await;
     }
     println!("the engine's API over 50, each followed several times over with files of its own:");
     let many = many_times_over(&engine, &ids);
@@ -85,22 +86,22 @@ fn containers(engine: &Engine, name: &str) -> Vec<ContainerId> {
     (0..CONTAINERS).map(|i| start(i).parse().unwrap()).collect()
 }
 
-async fn compare(files: &CgroupCollector, api: &DockerApiCollector, ids: &[ContainerId]) {
-    let live = typical(files, ids, SHORT).await;
-    let stored = typical(files, ids, LONG).await;
+async fn compare(
+    files: &CgroupCollector,
+    api: &DockerApiCollector,
+    ids: &[ContainerId],
+    pauses: &[Duration],
+) {
     let through_api = typical(api, ids, SHORT).await;
-    let idle = idle(through_api.wall).await;
-    tell("files, after 1 s", ids, live);
-    tell("files, after 10 s", ids, stored);
     tell("API", ids, through_api);
+    let idle = idle(through_api.wall).await;
     println!("the daemons by themselves in the time of an API tick: {idle:.3?}");
-    for (name, direct) in [("1 s", live), ("10 s", stored)] {
+    for &pause in pauses {
+        let direct = typical(files, ids, pause).await;
+        tell(&format!("files, after {pause:?}"), ids, direct);
         let ratio = |of: fn(Cost) -> Duration| of(through_api).as_secs_f64() / of(direct).as_secs_f64();
-        println!(
-            "API / files after {name}: CPU {:.0}, wall {:.0}",
-            ratio(Cost::cpu),
-            ratio(|cost| cost.wall)
-        );
+        let (cpu, wall) = (ratio(Cost::cpu), ratio(|cost| cost.wall));
+        println!("API / files after {pause:?}: CPU {cpu:.0}, wall {wall:.0}");
     }
     println!("{:?}", files.status());
 }

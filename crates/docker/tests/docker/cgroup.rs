@@ -279,8 +279,9 @@ async fn a_restart_between_two_readings_is_another_run() {
 #[tokio::test]
 async fn what_ended_or_is_gone_gives_no_counters_and_what_is_paused_does() {
     let Some(bench) = bench() else { return };
-    let ids =
-        ["stopped", "paused", "removed", "running"].map(|name| run(&bench, name, &ImageSpec::sleeper(), &[]));
+    let small = ["--cpus", "0.05"];
+    let ids = ["stopped", "paused", "removed", "running"]
+        .map(|name| run(&bench, name, &ImageSpec::cpu_burner(), &small));
     let collector = direct(&bench);
     assert!(all(&collector, &ids).await.iter().all(|read| !read.paused));
     bench.engine.docker(&["stop", "--time", "1", ids[0].as_str()]);
