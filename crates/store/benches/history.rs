@@ -298,7 +298,7 @@ fn tell_stalls() {
             let sealed = housekeeper.seal_samples().await.unwrap();
             rounds += i64::from(sealed);
             housekeeper
-                .prune_samples(START + (rounds - 2) * 1_024 * SECONDS_A_TICK, 5_000)
+                .prune_samples(START + (rounds - 4) * 512 * SECONDS_A_TICK, 5_000)
                 .await
                 .unwrap();
             if !sealed {

@@ -62,7 +62,7 @@
 //! # How samples are kept
 //!
 //! A tick is one value, all containers of it together, written to the end of one tree in one transaction. Once there are
-//! enough ticks, [`seal_samples`](shipslog_core::stats::StatsStore::seal_samples) makes each container's part of 1,024 of them
+//! enough ticks, [`seal_samples`](shipslog_core::stats::StatsStore::seal_samples) makes each container's part of 512 of them
 //! a block of compressed columns, of two to three bytes a sample. Against the schema that comes to mind first, a row of texts
 //! with an index, writing is more than ten times as fast: `cargo bench -p shipslog-store` measures both, and what a window
 //! takes from the file to its points.

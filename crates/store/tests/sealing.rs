@@ -122,8 +122,8 @@ async fn readers_notice_nothing() {
     let before = answers(&store).await;
     assert!(before.iter().all(|points| !points.is_empty()));
     seal_all(&store).await;
-    assert_eq!(raw(&store, "SELECT count(*) FROM spans"), 2);
-    assert_eq!(raw(&store, "SELECT count(*) FROM recent"), TICKS - 2 * 1_024);
+    assert_eq!(raw(&store, "SELECT count(*) FROM spans"), 4);
+    assert_eq!(raw(&store, "SELECT count(*) FROM recent"), TICKS - 4 * 512);
     assert_eq!(answers(&store).await, before);
 }
 
@@ -185,7 +185,7 @@ async fn spans_go_once_all_of_them_is_old() {
     let (store, ours) = furnished().await;
     seal_all(&store).await;
     prune_all(&store, at(1_024)).await;
-    assert_eq!(raw(&store, "SELECT count(*) FROM spans"), 1);
+    assert_eq!(raw(&store, "SELECT count(*) FROM spans"), 2);
     assert_eq!(
         raw(
             &store,

@@ -6,6 +6,7 @@
 mod codec;
 mod containers;
 mod packed;
+mod patched;
 mod present;
 mod prune;
 mod rollups;
@@ -85,7 +86,7 @@ impl StatsStore for SqliteStore {
             .await
     }
 
-    /// Seals at most a span of 1,024 ticks. It is read and compressed while others write; only then writers wait, for as long
+    /// Seals at most a span of 512 ticks. It is read and compressed while others write; only then writers wait, for as long
     /// as it takes to write what is about a tenth of the size.
     async fn seal_samples(&self) -> Result<bool, StoreError> {
         let before = self.revision().rewritten;

@@ -13,7 +13,7 @@ use super::{NUMBER_BITS, codec, key};
 
 /// Ticks of a span: enough for a column to be compressed well and read fast, few enough for a window to read little that it
 /// does not need, and for what waits to be sealed to stay small.
-const SPAN: usize = 1024;
+const SPAN: usize = 512;
 
 /// Ticks that stay behind, so that one which comes a little late still finds its neighbours as they came.
 const SLACK: usize = 64;
