@@ -11,6 +11,7 @@ use shipslog_test_support::{Cleanup, Health, ImageSpec, engine, unique};
 use tempfile::TempDir;
 
 use crate::harness::{Setup, data_dir, outcome, spec};
+use crate::metrics::await_more_than_0;
 
 const NOBODY: &str = "unix:///nonexistent/shipslog.sock";
 
@@ -155,6 +156,7 @@ fn while_another_process_locks_the_ledger_nothing_is_dispatched_and_rows_are_clo
         "running",
         "reading goes on, and the row cannot be closed yet"
     );
+    await_more_than_0(&server, "shipslog_ticks_failed_total{cause=\"store\"} ");
     drop(other);
     let closed = || admin.get(&row_path).1["outcome"] == "succeeded";
     assert!(

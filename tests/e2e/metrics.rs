@@ -44,7 +44,7 @@ fn value(page: &str, begin: &str) -> Option<f64> {
 
 /// The number that begins so is more than zero before long.
 #[track_caller]
-fn await_more_than_0(server: &Server, begin: &str) {
+pub(crate) fn await_more_than_0(server: &Server, begin: &str) {
     let viewer = server.viewer();
     let there = || value(&scrape(&viewer), begin).is_some_and(|value| value > 0.0);
     assert!(

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shipslog_core::deploys::{
@@ -24,7 +25,7 @@ use utoipa_axum::routes;
 use crate::Routes;
 use crate::error::Problem;
 use crate::extract::{Caller, Id, IdempotencyKey, JsonBody, Mount, OptionalBody, Params};
-use crate::guard::WAIT;
+use crate::guard::{Visitor, WAIT};
 use crate::state::Api;
 
 pub(crate) fn router() -> Routes {
@@ -331,7 +332,7 @@ async fn get_deploy(State(api): State<Arc<Api>>, Id(id): Id<DeployId>) -> Result
 ///
 /// `step` says what is being done, and for a pull how far it is; `missed` with `{"missed": n}` says that so many events were lost because they were
 /// not read fast enough; `outcome` is the closed row, after which the stream ends. A deploy that is over
-/// answers its outcome at once.
+/// answers its outcome at once. A stream whose token is not valid any more ends before that.
 #[utoipa::path(
     get,
     path = "/api/deploys/{id}/events",
@@ -348,14 +349,17 @@ async fn get_deploy(State(api): State<Arc<Api>>, Id(id): Id<DeployId>) -> Result
 )]
 async fn deploy_events(
     State(api): State<Arc<Api>>,
+    Extension(visitor): Extension<Visitor>,
     Id(id): Id<DeployId>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let events = api.dispatcher.events(&id).await?;
+    let asked = Arc::clone(&api);
+    let turned_away = async move { visitor.turned_away(&asked).await };
     let stream = stream::unfold((events, api), |(mut events, api)| async move {
         let event = events.next().await?;
         Some((Ok(encode(&api, event)), (events, api)))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+    Ok(Sse::new(stream.take_until(turned_away)).keep_alive(KeepAlive::default()))
 }
 
 fn encode(api: &Api, event: DeployEvent) -> Event {

@@ -48,6 +48,7 @@ mod workloads;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -56,6 +57,7 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::classify::ServerErrorsFailureClass;
 use tower_http::trace::TraceLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -109,7 +111,7 @@ pub fn router(api: Api) -> Router {
         described = described.routes((schemas, paths, guarded));
     }
     let (router, description) = described.split_for_parts();
-    let trace = TraceLayer::new_for_http().make_span_with(span);
+    let trace = TraceLayer::new_for_http().make_span_with(span).on_failure(failed);
     router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
         .layer(Extension(Arc::new(Description::new(description))))
@@ -144,6 +146,16 @@ fn span(request: &axum::http::Request<axum::body::Body>) -> tracing::Span {
         .get::<MatchedPath>()
         .map_or("-", MatchedPath::as_str);
     tracing::info_span!("request", method = %request.method(), route)
+}
+
+/// Being full or without a store is a state and not an error: in a storm of requests it would flood the log, and `readyz` tells of it.
+fn failed(failure: ServerErrorsFailureClass, latency: Duration, _: &tracing::Span) {
+    match failure {
+        ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE) => {
+            tracing::debug!(?latency, "answered that it cannot be done now");
+        }
+        failure => tracing::error!(%failure, ?latency, "answered with an error"),
+    }
 }
 
 /// Headers that keep browsers from guessing, keeping, framing or passing on what is answered.

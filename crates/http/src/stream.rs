@@ -123,8 +123,8 @@ where
 }
 
 impl Visitor {
-    /// Waits until whoever opened the stream could not open it any more.
-    async fn turned_away(&self, api: &Api) {
+    /// Waits until whoever asked for a stream could not ask for it any more.
+    pub(crate) async fn turned_away(&self, api: &Api) {
         loop {
             sleep(api.streams.recheck).await;
             let asked = api.authenticator.authenticate(&self.request);

@@ -1,5 +1,6 @@
 //! Deploys, rollbacks and their events.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -304,6 +305,28 @@ async fn who_reads_too_slowly_is_told_how_much_was_missed() {
         events.len()
     );
     assert_eq!(events.last().unwrap().0, "outcome");
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_any_more_does_not_see_the_outcome() {
+    let (rig, viewer_is_known) = Rig::that_rechecks();
+    let id = rig.workload("web").await;
+    rig.plugin.behave(Behaviour::Wait { steps: 2 });
+    let row = rig
+        .send(post(&format!("/api/workloads/{id}/deploys")))
+        .await
+        .json();
+    let path = format!("/api/deploys/{}/events", row["id"].as_str().unwrap());
+    let viewers = rig.open(get(&path).by_viewer()).await;
+    let admins = rig.open(get(&path)).await;
+    viewer_is_known.store(false, Ordering::SeqCst);
+    let seen = events(viewers).await;
+    assert!(
+        !seen.is_empty() && seen.iter().all(|(name, _)| name == "step"),
+        "{seen:?}"
+    );
+    rig.plugin.release();
+    assert_eq!(events(admins).await.last().unwrap().0, "outcome");
 }
 
 #[tokio::test]

@@ -1,19 +1,16 @@
 //! Live numbers: the latest point, readings from a cursor, and streams over real sockets.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
-use axum::http::request::Parts;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use shipslog_core::stats::{Coverage, Origin, Reading, Readout, Sample};
 use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::{Container, ContainerState};
-use shipslog_http::{Api, Authenticator, Identity, Role, StreamOptions, router};
+use shipslog_http::{Api, StreamOptions, router};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -551,47 +548,15 @@ async fn who_never_reads_counts_as_gone_and_who_reads_does_not() {
     );
 }
 
-/// Lets the viewer in for as long as the switch is on.
-#[derive(Debug, Default)]
-struct Revocable(Arc<AtomicBool>);
-
-#[async_trait]
-impl Authenticator for Revocable {
-    async fn authenticate(&self, request: &Parts) -> Option<Identity> {
-        let known = request
-            .headers
-            .get("authorization")
-            .is_some_and(|value| value.as_bytes().ends_with(VIEWER.as_bytes()));
-        let role = if self.0.load(Ordering::SeqCst) {
-            Role::Viewer
-        } else {
-            return None;
-        };
-        known.then(|| Identity::new("viewer", role))
-    }
-}
-
 #[tokio::test]
 async fn a_stream_ends_when_whoever_opened_it_is_not_let_in_any_more() {
-    let switch = Arc::new(AtomicBool::new(true));
-    let authenticator = Arc::new(Revocable(Arc::clone(&switch)));
-    let streams = StreamOptions {
-        recheck: Duration::from_millis(50),
-        ..StreamOptions::default()
-    };
-    let rig = Rig::with(|api| {
-        router(Api {
-            streams,
-            authenticator,
-            ..api
-        })
-    });
+    let (rig, viewer_is_known) = Rig::that_rechecks();
     let address = serve(rig.app.clone()).await;
     let query = ticket(&rig, USAGE).await;
     let by_header = open_as_viewer(address, USAGE).await;
     let by_ticket = open(address, &format!("{USAGE}{query}"), &[]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    switch.store(false, Ordering::SeqCst);
+    viewer_is_known.store(false, Ordering::SeqCst);
     for mut socket in [by_header, by_ticket] {
         let code = loop {
             match next(&mut socket).await {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -24,7 +25,9 @@ use shipslog_core::workloads::{
     Catalog, Container, ContainerEvent, EngineEvents, EngineInfo, EngineUnavailable, Inventory, Life,
     WorkloadStore,
 };
-use shipslog_http::{Api, HostPolicy, StaticTokens, StreamOptions, TokenHash, router};
+use shipslog_http::{
+    Api, Authenticator, HostPolicy, Identity, Role, StaticTokens, StreamOptions, TokenHash, router,
+};
 use shipslog_store::SqliteStore;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +80,22 @@ impl Inventory for FakeInventory {
         self.reach().await.map(|()| EngineInfo {
             version: "20.10.24".to_owned(),
         })
+    }
+}
+
+/// An admin, and a viewer whose token may be taken back.
+#[derive(Debug)]
+struct Revocable(Arc<AtomicBool>);
+
+#[async_trait]
+impl Authenticator for Revocable {
+    async fn authenticate(&self, request: &Parts) -> Option<Identity> {
+        let token = request.headers.get("authorization")?.to_str().ok()?;
+        match token.strip_prefix("Bearer ")? {
+            ADMIN => Some(Identity::new("admin", Role::Admin)),
+            VIEWER if self.0.load(Ordering::SeqCst) => Some(Identity::new("viewer", Role::Viewer)),
+            _ => None,
+        }
     }
 }
 
@@ -157,6 +176,24 @@ impl Rig {
     /// With a router that a test makes of the parts.
     pub(crate) fn with(make: impl FnOnce(Api) -> Router) -> Self {
         Self::over(Arc::new(SqliteStore::in_memory().unwrap()), make)
+    }
+
+    /// Its viewer is known for as long as the switch says so, and streams look at it every 50 ms.
+    pub(crate) fn that_rechecks() -> (Self, Arc<AtomicBool>) {
+        let viewer_is_known = Arc::new(AtomicBool::new(true));
+        let authenticator = Arc::new(Revocable(Arc::clone(&viewer_is_known)));
+        let streams = StreamOptions {
+            recheck: Duration::from_millis(50),
+            ..StreamOptions::default()
+        };
+        let rig = Self::with(|api| {
+            router(Api {
+                streams,
+                authenticator,
+                ..api
+            })
+        });
+        (rig, viewer_is_known)
     }
 
     pub(crate) fn over(store: Arc<dyn Store>, make: impl FnOnce(Api) -> Router) -> Self {
