@@ -157,6 +157,11 @@ impl DispatchPlugin for Files {
             .collect())
     }
 
+    /// Files do not fall over.
+    async fn falter(&self, _: &WorkloadId, _: &DeployId) -> Result<FailureMarker, DispatchError> {
+        std::future::pending().await
+    }
+
     async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
         let done = match keep {
             Some(keep) => self.keep_only(workload, keep),
@@ -219,6 +224,7 @@ impl Log {
             triggered_by: "example".to_owned(),
             note: None,
             idempotency_key: None,
+            force: false,
         };
         let row = self.dispatcher.dispatch(request).await?;
         Ok(self.dispatcher.wait(&row.id).await?)

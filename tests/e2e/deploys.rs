@@ -560,3 +560,61 @@ fn without_a_port_the_new_starts_before_the_old_stops_and_replicas_are_all_repla
         assert!(wait_until(Duration::from_secs(10), settled));
     }
 }
+
+#[test]
+fn a_watched_version_that_falls_over_later_is_rolled_back_by_itself() {
+    let Some(site) = Site::new() else { return };
+    let path = format!("/api/workloads/{}", site.id);
+    let still_well = "touch /ok; (sleep 6; rm /ok) & httpd -f -p 80 -h /";
+    for (image, check, marker) in [
+        (
+            ImageSpec::script("sleep 5; exit 1"),
+            Value::Null,
+            "exited_at_once",
+        ),
+        (
+            ImageSpec::script(still_well),
+            json!({"command": ["test", "-e", "/ok"], "interval_s": 1, "timeout_s": 1, "retries": 1}),
+            "unhealthy",
+        ),
+    ] {
+        let mut spec = web_spec(&site.name, &site.push(image, marker), site.port);
+        spec["rollout"]["watch_s"] = json!(120);
+        spec["rollout"]["on_unhealthy"] = json!("rollback");
+        spec["healthcheck"] = check;
+        let (status, body) = site.admin.put(&path, &spec);
+        assert_eq!(status, 200, "{body}");
+        let before = site.admin.ledger(&site.id);
+        let deployed = site.admin.deploy(&site.id);
+        assert_eq!(outcome(&deployed).0, "succeeded", "{deployed}");
+        let rolled_back = || {
+            let ledger = site.admin.ledger(&site.id);
+            ledger.len() == before.len() + 2 && ledger[0]["outcome"] == "succeeded"
+        };
+        assert!(
+            wait_until(Duration::from_secs(60), rolled_back),
+            "{}",
+            site.server.log_text()
+        );
+        let row = &site.admin.ledger(&site.id)[0];
+        assert_eq!(
+            (
+                &row["reason"],
+                &row["triggered_by"],
+                &row["note"],
+                &row["current"]
+            ),
+            (
+                &json!("auto_rollback"),
+                &json!("watch"),
+                &json!(marker),
+                &json!(true)
+            )
+        );
+        assert_eq!(
+            (&row["rollback_of"], &row["reference"]),
+            (&before[0]["id"], &site.first["reference"])
+        );
+        site.serving("v1");
+    }
+}

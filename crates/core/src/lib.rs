@@ -38,7 +38,7 @@
 //! let (triggered_by, note, idempotency_key) = ("admin".to_owned(), None, None);
 //! let request = DispatchRequest {
 //!     workload: web.clone(), reference: None, reason: Reason::Manual,
-//!     triggered_by: triggered_by.clone(), note: note.clone(), idempotency_key: idempotency_key.clone(),
+//!     triggered_by: triggered_by.clone(), note: note.clone(), idempotency_key: idempotency_key.clone(), force: false,
 //! };
 //! let running = dispatcher.dispatch(request).await?;
 //! assert_eq!(running.outcome, Outcome::Running);

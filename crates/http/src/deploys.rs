@@ -249,6 +249,7 @@ async fn create_deploy(
         triggered_by: caller.name,
         note: body.note,
         idempotency_key,
+        force: false,
     };
     let begun = api.dispatcher.dispatch(request).await;
     answer(&api, begun, wait, &mount).await

@@ -18,7 +18,7 @@ use crate::id::{DeployId, WorkloadId};
 use crate::secret::SecretSource;
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
-use crate::workloads::{FieldError, Spec, Workload, WorkloadStore};
+use crate::workloads::{FieldError, OnUnhealthy, Spec, Workload, WorkloadStore};
 
 /// A deploy to be dispatched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct DispatchRequest {
     pub note: Option<String>,
     /// A repeat with the same key answers the first row. 1 to 128 characters.
     pub idempotency_key: Option<String>,
+    /// Whether an [automatic](Reason::is_automatic) trigger may deploy what was just rolled back from, which otherwise fails as
+    /// [`FailureMarker::Held`](super::FailureMarker::Held).
+    pub force: bool,
 }
 
 /// Why nothing was dispatched. Nothing was written or touched.
@@ -163,7 +166,12 @@ impl Dispatcher {
     pub fn check(&self, spec: &Spec) -> Result<(), FieldError> {
         spec.validate()?;
         let unknown = || FieldError::new("source.kind", "no plugin is registered for this source kind");
-        self.plugin(&spec.source.kind).ok_or_else(unknown)?.check(spec)
+        let plugin = self.plugin(&spec.source.kind).ok_or_else(unknown)?;
+        if spec.rollout.on_unhealthy == OnUnhealthy::Rollback && plugin.rollback().is_none() {
+            let message = "this source kind cannot roll back";
+            return Err(FieldError::new("rollout.on_unhealthy", message));
+        }
+        plugin.check(spec)
     }
 
     /// Starts a deploy and answers its running row; for a known idempotency key, the first row as it stands.
@@ -204,13 +212,21 @@ impl Dispatcher {
     /// # Errors
     /// [`DispatchRefusal`]; then there is no row and nothing was touched.
     pub async fn roll_back(&self, request: RollbackRequest) -> Result<Deploy, DispatchRefusal> {
+        self.roll_back_because(Reason::Rollback, request).await
+    }
+
+    pub(super) async fn roll_back_because(
+        &self,
+        reason: Reason,
+        request: RollbackRequest,
+    ) -> Result<Deploy, DispatchRefusal> {
         self.admit(request.note.as_deref(), request.idempotency_key.as_deref())?;
         let workload = self.shared.workloads.workload(&request.workload).await?;
         let target = self.shared.ledger.store().deploy(&request.target).await?;
         if target.workload_id != workload.id {
             return Err(StoreError::NotFound { what: "deploy" }.into());
         }
-        let order = self.replay(&workload, &target, &request).await?;
+        let order = self.replay(&workload, &target, reason, &request).await?;
         if let Some(row) = self.repeated(&order).await? {
             return Ok(row);
         }
@@ -225,6 +241,7 @@ impl Dispatcher {
         &self,
         workload: &Workload,
         target: &Deploy,
+        reason: Reason,
         request: &RollbackRequest,
     ) -> Result<Order, DispatchRefusal> {
         let refuse = DispatchRefusal::Rollback;
@@ -243,6 +260,7 @@ impl Dispatcher {
             revision,
             target,
             pin,
+            reason,
             request,
         ))
     }

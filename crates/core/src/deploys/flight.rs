@@ -10,13 +10,14 @@ use tracing::{info, warn};
 
 use super::dispatcher::Shared;
 use super::flights::{Claim, Flight};
+use super::hold::held;
 use super::order::Order;
 use super::recovery::is;
 use super::{
     Deploy, DeployStep, DispatchError, DispatchRefusal, Dispatcher, FailureMarker, Job, Outcome, Pin,
     Progress, Running,
 };
-use crate::id::DeployId;
+use crate::id::{DeployId, WorkloadId};
 use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -94,6 +95,7 @@ impl Dispatcher {
             self.settle(&row.workload_id, Some((&row.source_kind, &row.id)))
                 .await;
         }
+        self.watch_over(&row.workload_id).await;
         announce(&pilot, closed);
         self.shared.ledger.prune(&row.workload_id).await;
         drop(turn);
@@ -275,6 +277,9 @@ async fn obtain_pin(shared: &Shared, order: &Order, job: &Job) -> Result<Pin, Di
         return Ok(pin.clone());
     }
     let pin = order.plugin.resolve(job).await?;
+    if order.reason.is_automatic() && !order.force {
+        refuse_held(shared, &job.workload, &pin).await?;
+    }
     shared
         .ledger
         .store()
@@ -282,6 +287,15 @@ async fn obtain_pin(shared: &Shared, order: &Order, job: &Job) -> Result<Pin, Di
         .await
         .map_err(ledger_failed)?;
     Ok(pin)
+}
+
+/// The row is not pinned then: what it would have run was never touched.
+async fn refuse_held(shared: &Shared, workload: &WorkloadId, pin: &Pin) -> Result<(), DispatchError> {
+    let rows = shared.ledger.rows(workload).await.map_err(ledger_failed)?;
+    match held(&rows) {
+        Some(held) if held.content == pin.content => Err(DispatchError::new(FailureMarker::Held, "held")),
+        _ => Ok(()),
+    }
 }
 
 fn ledger_failed(error: StoreError) -> DispatchError {

@@ -23,6 +23,7 @@ pub(super) struct Flight {
 pub(super) struct Flights {
     slots: Mutex<HashMap<WorkloadId, Option<Flight>>>,
     turns: Mutex<HashMap<WorkloadId, Arc<AsyncMutex<()>>>>,
+    watches: Mutex<HashMap<WorkloadId, CancellationToken>>,
 }
 
 /// A workload's slot; dropping it frees the slot.
@@ -45,6 +46,7 @@ impl Flights {
             return None;
         }
         slots.insert(workload.clone(), None);
+        self.end_watch(workload);
         Some(Claim {
             flights: Arc::clone(self),
             workload: workload.clone(),
@@ -80,6 +82,20 @@ impl Flights {
     pub(super) async fn turn(&self, workload: &WorkloadId) -> OwnedMutexGuard<()> {
         let turn = Arc::clone(lock(&self.turns).entry(workload.clone()).or_default());
         turn.lock_owned().await
+    }
+
+    /// What ends the watch over a workload's newest deploy, which takes the place of an earlier watch.
+    pub(super) fn begin_watch(&self, workload: &WorkloadId) -> CancellationToken {
+        let end = CancellationToken::new();
+        let former = lock(&self.watches).insert(workload.clone(), end.clone());
+        former.inspect(CancellationToken::cancel);
+        end
+    }
+
+    /// Whoever touches the workload ends the watch over what it ran.
+    fn end_watch(&self, workload: &WorkloadId) {
+        let former = lock(&self.watches).remove(workload);
+        former.inspect(CancellationToken::cancel);
     }
 
     pub(super) fn forget(&self, workload: &WorkloadId) {

@@ -121,8 +121,13 @@ impl Ledger {
         }
     }
 
+    /// Every row of a workload, the newest first.
+    pub(super) async fn rows(&self, workload: &WorkloadId) -> Result<Vec<Deploy>, StoreError> {
+        self.store.all_deploys(workload).await
+    }
+
     async fn try_prune(&self, workload: &WorkloadId) -> Result<(), StoreError> {
-        let rows = self.store.all_deploys(workload).await?;
+        let rows = self.rows(workload).await?;
         let ids = prunable(&rows, self.keep);
         if !ids.is_empty() {
             self.store.delete_deploys(&ids).await?;

@@ -42,13 +42,15 @@ pub enum FailureMarker {
     TimedOut,
     /// A secret that the spec refers to could not be read.
     SecretMissing,
+    /// An automatic trigger asked for what was just rolled back from.
+    Held,
     /// A fault of the control plane or of a plugin.
     Internal,
 }
 
 impl FailureMarker {
     /// Every marker.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ReferenceInvalid,
         Self::RegistryDenied,
         Self::RegistryUnreachable,
@@ -66,6 +68,7 @@ impl FailureMarker {
         Self::Cancelled,
         Self::TimedOut,
         Self::SecretMissing,
+        Self::Held,
         Self::Internal,
     ];
 
@@ -89,6 +92,7 @@ impl FailureMarker {
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed_out",
             Self::SecretMissing => "secret_missing",
+            Self::Held => "held",
             Self::Internal => "internal",
         }
     }
@@ -130,6 +134,9 @@ impl FailureMarker {
             Self::Cancelled => "The dispatch was cancelled.",
             Self::TimedOut => "The dispatch took longer than it may take.",
             Self::SecretMissing => "A secret that the spec refers to could not be read.",
+            Self::Held => {
+                "This was rolled back from just before, so an automatic trigger may not deploy it again. Deploy it by hand once it is right."
+            }
             Self::Internal => {
                 "The dispatch failed for a reason inside the control plane; see the server's log."
             }

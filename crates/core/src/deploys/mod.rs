@@ -3,6 +3,7 @@
 mod dispatcher;
 mod flight;
 mod flights;
+mod hold;
 mod ledger;
 mod marker;
 mod model;
@@ -16,6 +17,7 @@ mod rollback;
 mod settling;
 mod status;
 mod store;
+mod watch;
 
 pub use dispatcher::{DispatchRefusal, DispatchRequest, Dispatcher, DispatcherOptions};
 pub use marker::FailureMarker;

@@ -130,3 +130,15 @@ named! {
         StartThenStop = "start_then_stop",
     }
 }
+
+impl Reason {
+    /// Whether it was a machine that asked for a deploy.
+    pub fn is_automatic(self) -> bool {
+        matches!(self, Self::Webhook | Self::Schedule)
+    }
+
+    /// Whether an earlier row was replayed.
+    pub fn is_rollback(self) -> bool {
+        matches!(self, Self::Rollback | Self::AutoRollback)
+    }
+}

@@ -19,7 +19,9 @@ pub(super) struct Order {
     /// What a rollback replays.
     pub(super) pin: Option<Pin>,
     pub(super) key: Option<String>,
-    reason: Reason,
+    pub(super) reason: Reason,
+    /// Whether it may run what was just rolled back from.
+    pub(super) force: bool,
     rollback_of: Option<DeployId>,
     /// Whether the caller named the reference, or left it to the spec.
     explicit: bool,
@@ -44,6 +46,7 @@ impl Order {
             pin: None,
             key: request.idempotency_key.clone(),
             reason: request.reason,
+            force: request.force,
             rollback_of: None,
             explicit: request.reference.is_some(),
             triggered_by: request.triggered_by.clone(),
@@ -57,6 +60,7 @@ impl Order {
         revision: u32,
         target: &Deploy,
         pin: Pin,
+        reason: Reason,
         request: &RollbackRequest,
     ) -> Self {
         Self {
@@ -67,7 +71,8 @@ impl Order {
             revision,
             pin: Some(pin),
             key: request.idempotency_key.clone(),
-            reason: Reason::Rollback,
+            reason,
+            force: true,
             rollback_of: Some(target.id.clone()),
             explicit: false,
             triggered_by: request.triggered_by.clone(),

@@ -156,6 +156,13 @@ pub trait DispatchPlugin: fmt::Debug + Send + Sync + 'static {
     /// [`FailureMarker::EngineUnavailable`].
     async fn running(&self, workload: &WorkloadId) -> Result<Vec<Running>, DispatchError>;
 
+    /// Waits until something of a deploy that succeeded no longer works: a part of it is unhealthy, ended, was restarted by the engine or is gone.
+    /// Does not return while all of it works; whoever does not want to know any more drops it.
+    ///
+    /// # Errors
+    /// [`FailureMarker::EngineUnavailable`], which says nothing of the deploy: it is called again.
+    async fn falter(&self, workload: &WorkloadId, deploy: &DeployId) -> Result<FailureMarker, DispatchError>;
+
     /// Makes `keep` the only deploy of the workload that has parts left, and starts those of its parts that do not run. With `None`
     /// nothing is left. Idempotent.
     ///

@@ -19,7 +19,7 @@ const ASK_LIMIT: Duration = Duration::from_secs(15);
 impl Dispatcher {
     /// To be called once at start, before anything is dispatched: closes the rows that an earlier process left running, after asking the engine
     /// what runs. What was replaced half-way is put back. While the engine does not answer, rows are closed all the same, and
-    /// [`reconcile`](Self::reconcile) does the rest. Returns how many rows were closed.
+    /// [`reconcile`](Self::reconcile) does the rest. Deploys that are still to be watched are watched again. Returns how many rows were closed.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -35,6 +35,9 @@ impl Dispatcher {
         }
         self.find_unsettled().await?;
         self.reconcile().await;
+        for workload in self.shared.workloads.workloads().await? {
+            self.watch_over(&workload.id).await;
+        }
         Ok(abandoned.len())
     }
 

@@ -1,6 +1,7 @@
 //! A plugin that runs nothing and does what a test tells it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -47,6 +48,7 @@ struct State {
     version: u8,
     away: bool,
     gone: bool,
+    faltering: Option<(DeployId, FailureMarker)>,
 }
 
 /// An engine of make-believe: it keeps parts in memory, and its only "tag" stands for whatever [`publish`](Self::publish) said last.
@@ -106,6 +108,11 @@ impl FakePlugin {
     /// Whether pinned content can no longer be had.
     pub fn set_gone(&self, gone: bool) {
         self.lock().gone = gone;
+    }
+
+    /// Makes a deploy falter that may be watched.
+    pub fn falter(&self, deploy: &DeployId, marker: FailureMarker) {
+        self.lock().faltering = Some((deploy.clone(), marker));
     }
 
     /// All parts, running or stopped.
@@ -216,6 +223,16 @@ impl DispatchPlugin for FakePlugin {
                 content: part.content.clone(),
             })
             .collect())
+    }
+
+    async fn falter(&self, _: &WorkloadId, deploy: &DeployId) -> Result<FailureMarker, DispatchError> {
+        loop {
+            let faltering = self.reach()?.faltering.clone();
+            if let Some((_, marker)) = faltering.filter(|(which, _)| which == deploy) {
+                return Ok(marker);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {

@@ -205,7 +205,7 @@ pub struct Rollout {
     pub min_healthy_s: u32,
     /// Seconds that a container may take to stop before it is killed, 0 to 3600.
     pub stop_timeout_s: u32,
-    /// Seconds to go on watching after a deploy. Only 0 is accepted so far.
+    /// Seconds to go on watching after a deploy that succeeded, 0 to 86,400. The watch ends early when anything else is dispatched.
     pub watch_s: u32,
     /// What to do when a watched deploy turns unhealthy.
     pub on_unhealthy: OnUnhealthy,
@@ -241,7 +241,8 @@ pub enum StrategyChoice {
     StartThenStop,
 }
 
-/// What to do when a watched deploy turns unhealthy.
+/// What to do when a watched deploy turns unhealthy, ends, or is restarted by the engine. A rollback is watched too, and never
+/// rolled back by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -250,9 +251,9 @@ pub enum OnUnhealthy {
     /// Leave it.
     #[default]
     Keep,
-    /// Tell somebody.
+    /// Leave it, and say so in the log as a warning.
     Notify,
-    /// Roll back.
+    /// Roll back to the newest row before it that succeeded.
     Rollback,
 }
 

@@ -277,12 +277,7 @@ fn validate_rollout(rollout: &Rollout) -> Result<(), FieldError> {
         .map_or(Ok(()), |s| in_range(s, 1, 3600, "rollout.health_timeout_s"))?;
     in_range(rollout.min_healthy_s, 0, 3600, "rollout.min_healthy_s")?;
     in_range(rollout.stop_timeout_s, 0, 3600, "rollout.stop_timeout_s")?;
-    // Accepting a watch that nobody keeps would be a lie.
-    require(
-        rollout.watch_s == 0,
-        "rollout.watch_s",
-        "watching after a deploy is not available yet: must be 0",
-    )
+    in_range(rollout.watch_s, 0, 86_400, "rollout.watch_s")
 }
 
 #[cfg(test)]
@@ -350,7 +345,7 @@ mod tests {
                 "healthcheck.retries",
                 json!({"healthcheck": {"command": ["x"], "retries": 0}}),
             ),
-            ("rollout.watch_s", json!({"rollout": {"watch_s": 60}})),
+            ("rollout.watch_s", json!({"rollout": {"watch_s": 86_401}})),
         ];
         for (field, change) in cases {
             assert_eq!(field_of(change.clone()), field, "{change}");

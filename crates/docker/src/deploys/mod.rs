@@ -13,12 +13,14 @@ mod reference;
 mod settle;
 mod swap;
 mod turns;
+mod watch;
 
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use shipslog_core::deploys::{
-    DispatchError, DispatchPlugin, Job, Pin, RollbackCapable, RollbackRefusal, Running, Strategy,
+    DispatchError, DispatchPlugin, FailureMarker, Job, Pin, RollbackCapable, RollbackRefusal, Running,
+    Strategy,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
@@ -105,6 +107,10 @@ impl DispatchPlugin for ImagePlugin {
             .iter()
             .filter_map(parts::Part::running)
             .collect())
+    }
+
+    async fn falter(&self, workload: &WorkloadId, deploy: &DeployId) -> Result<FailureMarker, DispatchError> {
+        self.until_it_falters(workload, deploy).await
     }
 
     async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {

@@ -107,6 +107,10 @@ impl DispatchPlugin for TestPlugin {
             .collect())
     }
 
+    async fn falter(&self, _: &WorkloadId, _: &DeployId) -> Result<FailureMarker, DispatchError> {
+        std::future::pending().await
+    }
+
     async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
         let mut state = self.state.lock().unwrap();
         state.serving.remove(workload);
