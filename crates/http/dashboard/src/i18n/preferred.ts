@@ -1,0 +1,15 @@
+import type { Locale } from '../lib/format';
+
+export const LOCALES: Locale[] = ['en', 'ru'];
+
+/** The first language of the browser that there is a dictionary of. */
+export function preferred(languages: readonly string[]): Locale {
+  const bases = languages.map((language) => language.toLowerCase().split('-')[0]);
+  for (const base of bases) {
+    const known = LOCALES.find((locale) => locale === base);
+    if (known !== undefined) {
+      return known;
+    }
+  }
+  return 'en';
+}
