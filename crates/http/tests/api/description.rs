@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::rig::{Rig, call, get};
 
 /// What the project promises.
-const PROMISED: [&str; 23] = [
+const PROMISED: [&str; 24] = [
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
@@ -29,6 +29,7 @@ const PROMISED: [&str; 23] = [
     "POST /api/tickets",
     "GET /api/workloads/{id}/ws/stats",
     "GET /api/ws/usage",
+    "GET /api/usage",
 ];
 
 /// The page at the root is not of the API; the address that signs in is.
