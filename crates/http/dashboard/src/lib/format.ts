@@ -92,6 +92,13 @@ export class Formatter {
     return value == null ? UNKNOWN : this.number(`d${fraction}`, { maximumFractionDigits: fraction }).format(value);
   }
 
+  /** Always as many digits after the point, so that columns stay in line; whole numbers have none. */
+  private amount(value: number): string {
+    const fraction = Number.isInteger(value) ? 0 : digits(value);
+    const options = { minimumFractionDigits: fraction, maximumFractionDigits: fraction };
+    return this.number(`a${fraction}`, options).format(value);
+  }
+
   /** `100` is one fully used core. */
   percent(value: Known): string {
     if (value == null) {
@@ -105,12 +112,17 @@ export class Formatter {
     }).format(value / 100);
   }
 
+  /** For axes, with no more digits than it takes. */
+  percentShort(value: number): string {
+    return this.number('ps', { style: 'percent', maximumFractionDigits: 2 }).format(value / 100);
+  }
+
   bytes(value: Known): string {
     if (value == null) {
       return UNKNOWN;
     }
     const { value: amount, unit } = scale(value);
-    return `${this.decimal(amount, unit === 'B' ? 0 : digits(amount))} ${this.units.bytes[unit]}`;
+    return `${unit === 'B' ? this.count(amount) : this.amount(amount)} ${this.units.bytes[unit]}`;
   }
 
   mebibytes(value: Known): string {
@@ -118,7 +130,7 @@ export class Formatter {
       return UNKNOWN;
     }
     const amount = value / MIB;
-    return `${this.decimal(amount, digits(amount))} ${this.units.bytes.MiB}`;
+    return `${this.amount(amount)} ${this.units.bytes.MiB}`;
   }
 
   rate(value: Known): string {

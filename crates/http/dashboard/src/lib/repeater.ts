@@ -23,6 +23,7 @@ export class Repeater {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private running: AbortController | null = null;
   private unwatch: (() => void) | null = null;
+  private started = false;
   private readonly backoff: Backoff;
 
   constructor(
@@ -33,25 +34,28 @@ export class Repeater {
     this.backoff = new Backoff(1_000, Math.min(everyMs, 15_000));
   }
 
-  start(): this {
-    this.unwatch ??= whileVisible(
-      () => this.now(),
-      () => this.rest(),
-      this.page,
-    );
-    return this;
+  start(): void {
+    if (!this.started) {
+      this.started = true;
+      this.unwatch = whileVisible(
+        () => this.now(),
+        () => this.rest(),
+        this.page,
+      );
+    }
   }
 
   stop(): void {
+    this.started = false;
     this.unwatch?.();
     this.unwatch = null;
     this.rest();
   }
 
-  /** Does it now, whatever is under way. */
+  /** Does it now, whatever is under way, unless it is stopped or out of sight. */
   now(): void {
     this.rest();
-    if (this.unwatch !== null || !this.page.hidden) {
+    if (this.started && !this.page.hidden) {
       void this.run();
     }
   }

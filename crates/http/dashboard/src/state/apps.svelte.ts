@@ -77,7 +77,7 @@ export class Apps {
   private readonly list = new Repeater((signal) => this.load(signal), LIST_EVERY_MS);
   private readonly stream = new LiveStream<LiveUsage>({
     address: () => server.ticketed('/api/ws/usage'),
-    poll: () => Promise.resolve(null),
+    poll: () => server.client.get('/api/usage', { signal: this.abort.signal }),
     onMessage: (usage) => this.read(usage),
     onState: (state) => (this.live = state),
   });

@@ -54,7 +54,6 @@ class Server {
     this.keeper.keep(token);
     this.signIn = 'unknown';
     this.repeater.start();
-    this.repeater.now();
   }
 
   leave(): void {
