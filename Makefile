@@ -27,8 +27,8 @@ $(dashboard)/dist/index.html: $(dashboard_sources) crates/http/openapi.json $(da
 	cd $(dashboard) && $(NPM) run build
 	touch $@
 
-$(dashboard)/node_modules/.package-lock.json: $(dashboard)/package.json $(dashboard)/package-lock.json
-	cd $(dashboard) && $(NPM) ci
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && $(NPM) ci
 	touch $@
 
 openapi: ## write crates/http/openapi.json anew, of which the dashboard's types are made
