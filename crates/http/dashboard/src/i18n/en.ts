@@ -113,6 +113,8 @@ const onUnhealthy: Record<OnUnhealthy, string> = { keep: 'keep it', notify: 'not
 export const en = {
   units,
   name: 'English',
+  /** A sentence of the server in this language; `null` when it has no words for it. */
+  said: (english: string): string | null => english,
   common: {
     loading: 'Loading…',
     retry: 'Try again',
@@ -354,9 +356,6 @@ export const en = {
     saving: 'Saving…',
     check: 'The server did not accept this. Look at the marked field.',
     checkOther: 'The server did not accept this:',
-    conflict: 'The server refused it:',
-    deployAfter: 'Deploy it right away',
-    savedTitle: 'Saved',
     sections: {
       what: 'What runs',
       command: 'Command',
@@ -430,6 +429,7 @@ export const en = {
     onUnhealthyChoices: onUnhealthy,
     notANumber: 'Put in a number.',
     required: 'Needed.',
+    twice: 'Used twice.',
   },
   removal: {
     title: (name: string) => `Delete ${name}?`,

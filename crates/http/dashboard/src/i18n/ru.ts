@@ -1,5 +1,6 @@
 import type { Dictionary } from './en';
 import { pluralizer } from './plural';
+import { inRussian } from './said';
 
 const plural = pluralizer('ru');
 
@@ -13,6 +14,7 @@ export const ru: Dictionary = {
     perSecond: (amount) => `${amount}/с`,
   },
   name: 'Русский',
+  said: inRussian,
   common: {
     loading: 'Загрузка…',
     retry: 'Повторить',
@@ -317,9 +319,6 @@ export const ru: Dictionary = {
     saving: 'Сохранение…',
     check: 'Сервер это не принял. Проверьте отмеченное поле.',
     checkOther: 'Сервер это не принял:',
-    conflict: 'Сервер отказал:',
-    deployAfter: 'Сразу развернуть',
-    savedTitle: 'Сохранено',
     sections: {
       what: 'Что запускается',
       command: 'Команда',
@@ -398,6 +397,7 @@ export const ru: Dictionary = {
     onUnhealthyChoices: { keep: 'оставить', notify: 'уведомить', rollback: 'откатить' },
     notANumber: 'Введите число.',
     required: 'Обязательное поле.',
+    twice: 'Указано дважды.',
   },
   removal: {
     title: (name) => `Удалить ${name}?`,
