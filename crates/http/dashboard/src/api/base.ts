@@ -2,12 +2,12 @@
  * Where the server is mounted. Built scripts lie in `<mount>/assets/`, so their own address says it, whatever the path in
  * the address bar looks like.
  */
-export const MOUNT: URL = import.meta.env.DEV
-  ? new URL('/', location.href)
-  : new URL(/* @vite-ignore */ '../', import.meta.url);
+function mount(): URL {
+  return import.meta.env.DEV ? new URL('/', location.href) : new URL(/* @vite-ignore */ '../', import.meta.url);
+}
 
 export function address(path: string): URL {
-  return new URL(path.replace(/^\//, ''), MOUNT);
+  return new URL(path.replace(/^\//, ''), mount());
 }
 
 export function socketAddress(path: string): URL {

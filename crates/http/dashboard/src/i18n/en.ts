@@ -445,7 +445,7 @@ export const en = {
     server: 'Server',
     version: 'Version',
     engine: 'Container engine',
-    engineUp: (version: string) => `answers, version ${version}`,
+    engineUp: 'answers',
     engineDown: 'does not answer',
     collector: 'Collector',
     collectorKinds: {

@@ -413,7 +413,7 @@ export const ru: Dictionary = {
     server: 'Сервер',
     version: 'Версия',
     engine: 'Docker',
-    engineUp: (version) => `отвечает, версия ${version}`,
+    engineUp: 'отвечает',
     engineDown: 'не отвечает',
     collector: 'Сбор показателей',
     collectorKinds: {

@@ -11,7 +11,7 @@ export const SORTS = ['name', 'state', 'image', 'uptime', 'restarts', 'cpu', 'me
 export type SortKey = (typeof SORTS)[number];
 
 /** What newer servers tell of a container. */
-interface Told {
+export interface Told {
   started_at?: string | null;
   restarts?: number | null;
   image_id?: string | null;
