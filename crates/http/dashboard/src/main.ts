@@ -1,6 +1,7 @@
 import { mount } from 'svelte';
 import './app.css';
 import App from './App.svelte';
+import { i18n } from './i18n/i18n.svelte';
 import { router } from './state/router.svelte';
 import { server } from './state/server.svelte';
 
@@ -10,4 +11,4 @@ if (target === null) {
 }
 router.listen();
 server.open();
-mount(App, { target });
+void i18n.start().then(() => mount(App, { target }));

@@ -112,7 +112,6 @@ const onUnhealthy: Record<OnUnhealthy, string> = { keep: 'keep it', notify: 'not
 
 export const en = {
   units,
-  name: 'English',
   /** A sentence of the server in this language; `null` when it has no words for it. */
   said: (english: string): string | null => english,
   common: {

@@ -1,11 +1,14 @@
 import { Formatter, type Locale } from '../lib/format';
 import { en, type Dictionary } from './en';
 import { LOCALES, preferred } from './preferred';
-import { ru } from './ru';
-
-export const DICTIONARIES: Record<Locale, Dictionary> = { en, ru };
 
 const KEY = 'shipslog.language';
+
+/** Only who reads it loads it. English is there for what has to be said before, and where loading fails. */
+const LOADERS: Record<Locale, () => Promise<Dictionary>> = {
+  en: () => Promise.resolve(en),
+  ru: () => import('./ru').then((module) => module.ru),
+};
 
 function remembered(): Locale | null {
   try {
@@ -16,17 +19,35 @@ function remembered(): Locale | null {
   }
 }
 
+function remember(locale: Locale): void {
+  try {
+    localStorage.setItem(KEY, locale);
+  } catch {
+    // As above.
+  }
+}
+
 class I18n {
-  locale = $state<Locale>(remembered() ?? preferred(navigator.languages));
-  readonly t = $derived(DICTIONARIES[this.locale]);
+  locale = $state<Locale>('en');
+  t = $state.raw<Dictionary>(en);
   readonly f = $derived(new Formatter(this.locale, this.t.units));
 
-  choose(locale: Locale): void {
-    this.locale = locale;
+  /** The language that was chosen before, or else the browser's. */
+  start(): Promise<void> {
+    return this.use(remembered() ?? preferred(navigator.languages));
+  }
+
+  async choose(locale: Locale): Promise<void> {
+    await this.use(locale);
+    remember(this.locale);
+  }
+
+  private async use(locale: Locale): Promise<void> {
     try {
-      localStorage.setItem(KEY, locale);
+      this.t = await LOADERS[locale]();
+      this.locale = locale;
     } catch {
-      // As above.
+      // The server is away. What is shown stays in the language that it is in.
     }
   }
 }

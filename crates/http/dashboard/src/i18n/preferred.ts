@@ -1,5 +1,8 @@
 import type { Locale } from '../lib/format';
 
+/** The languages by their own names. */
+export const LOCALE_NAMES: Record<Locale, string> = { en: 'English', ru: 'Русский' };
+
 export const LOCALES: Locale[] = ['en', 'ru'];
 
 /** The first language of the browser that there is a dictionary of. */

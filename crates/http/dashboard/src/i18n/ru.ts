@@ -13,7 +13,6 @@ export const ru: Dictionary = {
     bytes: { B: 'Б', KiB: 'КиБ', MiB: 'МиБ', GiB: 'ГиБ', TiB: 'ТиБ' },
     perSecond: (amount) => `${amount}/с`,
   },
-  name: 'Русский',
   said: inRussian,
   common: {
     loading: 'Загрузка…',
@@ -377,7 +376,7 @@ export const ru: Dictionary = {
     restartPolicies: {
       no: 'никогда',
       always: 'всегда',
-      'unless-stopped': 'пока не остановлен вручную',
+      'unless-stopped': 'пока не остановят',
       'on-failure': 'при сбое',
     },
     healthOn: 'Спрашивать контейнер, исправен ли он',

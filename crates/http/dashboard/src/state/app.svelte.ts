@@ -27,6 +27,9 @@ export class AppStore {
   readonly busy = $derived(this.pages.rows.some((row) => row.outcome === 'running'));
   readonly current = $derived(this.pages.rows.find((row) => row.current) ?? this.workload?.current_deploy ?? null);
 
+  /** Whether there is no such workload, or not any more. */
+  readonly gone = $derived(this.failure?.kind === 'problem' && this.failure.problem.status === 404);
+
   private readonly abort = new AbortController();
   private readonly repeater = new Repeater((signal) => this.load(signal), EVERY_MS);
 
@@ -142,7 +145,9 @@ export class AppStore {
       if (!isAbort(error)) {
         this.failure = toFailure(error);
       }
-      throw error;
+      if (!this.gone) {
+        throw error;
+      }
     } finally {
       await ledger;
     }

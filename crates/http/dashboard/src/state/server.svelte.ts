@@ -26,6 +26,7 @@ class Server {
   answeredAt = $state(Date.now());
 
   private readonly keeper = new TokenKeeper(tabStorage());
+  hasToken = $state(this.keeper.get() !== null);
   readonly client = new Client(
     () => this.keeper.get(),
     () => this.refused(),
@@ -36,28 +37,23 @@ class Server {
   readonly unreachable = $derived(this.failure?.kind === 'unreachable');
   readonly isAdmin = $derived(this.system?.identity.role === 'admin');
 
-  get hasToken(): boolean {
-    return this.keeper.get() !== null;
-  }
-
   /** Takes the token out of the address bar and begins to talk to the server. */
   open(): void {
     const { token, href } = takeToken(location.href);
     if (token !== null) {
-      this.keeper.keep(token);
+      this.keep(token);
       history.replaceState(history.state, '', href);
     }
     this.repeater.start();
   }
 
   enter(token: string): void {
-    this.keeper.keep(token);
+    this.keep(token);
     this.signIn = 'unknown';
     this.repeater.start();
   }
 
   leave(): void {
-    this.keeper.forget();
     this.forgetAll('out');
   }
 
@@ -74,10 +70,16 @@ class Server {
 
   private refused(): void {
     this.forgetAll(this.hasToken ? 'expired' : 'out');
-    this.keeper.forget();
+  }
+
+  private keep(token: string): void {
+    this.keeper.keep(token);
+    this.hasToken = true;
   }
 
   private forgetAll(signIn: SignIn): void {
+    this.keeper.forget();
+    this.hasToken = false;
     this.repeater.stop();
     this.system = null;
     this.failure = null;
