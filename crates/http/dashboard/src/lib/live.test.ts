@@ -23,6 +23,8 @@ interface World {
   states: LiveState[];
   messages: unknown[];
   polls: number;
+  answers: boolean;
+  lost: number;
   stream: LiveStream<{ ts: number }>;
   latest: () => FakeSocket;
 }
@@ -33,15 +35,19 @@ function world(address: () => Promise<URL> = async () => new URL('ws://host/api'
     states: [],
     messages: [],
     polls: 0,
+    answers: true,
+    lost: 0,
     latest: () => made.sockets.at(-1) as FakeSocket,
     stream: new LiveStream<{ ts: number }>({
       address,
       poll: async () => {
         made.polls += 1;
+        if (!made.answers) throw new Error('away');
         return { ts: -made.polls };
       },
       onMessage: (message) => made.messages.push(message),
       onState: (state) => made.states.push(state),
+      onLost: () => (made.lost += 1),
       open: () => {
         const socket = new FakeSocket();
         made.sockets.push(socket);
@@ -102,6 +108,19 @@ describe('a live stream', () => {
     await pass(40_000);
     expect(made.polls).toBe(asked);
     expect(made.states.at(-1)).toBe('live');
+    made.stream.close();
+  });
+
+  it('says so when neither way gets through, and when one does again', async () => {
+    const made = world(() => Promise.reject(new Error('no')));
+    made.answers = false;
+    made.stream.start();
+    await pass(20_000);
+    expect(made.states.at(-1)).toBe('connecting');
+    expect(made.lost).toBe(2);
+    made.answers = true;
+    await pass(15_000);
+    expect(made.states.at(-1)).toBe('polling');
     made.stream.close();
   });
 

@@ -10,6 +10,8 @@ export interface LiveOptions<T> {
   poll: () => Promise<T | null>;
   onMessage: (message: T) => void;
   onState: (state: LiveState) => void;
+  /** Neither way gets through: what was told last is not how things stand any more. */
+  onLost: () => void;
   open?: (url: URL) => WebSocket;
   backoff?: Backoff;
 }
@@ -128,8 +130,8 @@ export class LiveStream<T> {
   }
 
   private startPolling(): void {
-    this.options.onState('polling');
     if (this.polls === undefined) {
+      this.options.onState('polling');
       this.polls = setInterval(() => void this.ask(), POLL_MS);
       void this.ask();
     }
@@ -142,9 +144,18 @@ export class LiveStream<T> {
 
   private async ask(): Promise<void> {
     const attempt = this.attempt;
-    const message = await this.options.poll().catch(() => null);
-    if (message !== null && attempt === this.attempt && this.polls !== undefined) {
-      this.options.onMessage(message);
+    const answer = await this.options.poll().then(
+      (message) => ({ message }),
+      () => null,
+    );
+    if (attempt !== this.attempt || this.polls === undefined) {
+      return;
+    }
+    this.options.onState(answer === null ? 'connecting' : 'polling');
+    if (answer === null) {
+      this.options.onLost();
+    } else if (answer.message !== null) {
+      this.options.onMessage(answer.message);
     }
   }
 }

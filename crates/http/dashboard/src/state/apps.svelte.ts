@@ -80,6 +80,7 @@ export class Apps {
     poll: () => server.client.get('/api/usage', { signal: this.abort.signal }),
     onMessage: (usage) => this.read(usage),
     onState: (state) => (this.live = state),
+    onLost: () => this.lost(),
   });
   private readonly unwatch: () => void;
 
@@ -164,6 +165,13 @@ export class Apps {
       if (!read.has(id)) {
         row.unread();
       }
+    }
+  }
+
+  private lost(): void {
+    this.total = null;
+    for (const row of this.byId.values()) {
+      row.unread();
     }
   }
 

@@ -33,6 +33,7 @@ export class Metrics {
       poll: () => this.poll(),
       onMessage: (point) => this.read(point),
       onState: (state) => (this.live = state),
+      onLost: () => (this.latest = null),
     });
     this.catchUp.start();
     this.unwatch = whileVisible(
@@ -71,10 +72,15 @@ export class Metrics {
     }
   }
 
-  /** In the place of a stream: what was stored meanwhile, which is more than its latest point. */
-  private async poll(): Promise<null> {
-    await this.refresh(this.abort.signal).catch(() => undefined);
-    return null;
+  /** In the place of a stream: what was stored meanwhile, and the latest point. */
+  private async poll(): Promise<Point | null> {
+    const signal = this.abort.signal;
+    await this.refresh(signal);
+    const live = await server.client.get('/api/workloads/{id}/stats/live', { path: { id: this.id }, signal });
+    if (!live.live) {
+      this.latest = null;
+    }
+    return live.point ?? null;
   }
 
   private async refresh(signal: AbortSignal): Promise<void> {
