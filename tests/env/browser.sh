@@ -9,9 +9,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 dashboard=crates/http/dashboard
 make --no-print-directory dashboard tests/browser/node_modules/.package-lock.json
 # With the features of a test of everything, so that what that built is not built again.
-cargo build --workspace --all-features --example server
+cargo build --workspace --all-features --example server --example fill
 if (($# == 0)); then
     npm --prefix "$dashboard" run check
     npm --prefix "$dashboard" test
 fi
-SHIPSLOG_TEST_SERVER="${CARGO_TARGET_DIR:-$PWD/target}/debug/examples/server" node --test --test-force-exit --test-timeout=90000 "$@" tests/browser/*.test.mjs
+examples=${CARGO_TARGET_DIR:-$PWD/target}/debug/examples
+SHIPSLOG_TEST_SERVER=$examples/server SHIPSLOG_TEST_FILL=$examples/fill \
+    node --test --test-force-exit --test-timeout=180000 "$@" tests/browser/*.test.mjs

@@ -57,8 +57,9 @@ async function layOut(folder, page, command, layers, mib) {
     'COPY busybox /bin/busybox',
     ...payload.map((file) => `COPY ${file} /${file}`),
     'COPY www /www',
-    `LABEL shipslog.test=${run}`,
     `CMD ${JSON.stringify(command)}`,
+    // Last, so that the images in between do not have it: they go with this one, and not before it.
+    `LABEL shipslog.test=${run}`,
   ];
   await writeFile(join(folder, 'Dockerfile'), `${lines.join('\n')}\n`);
 }

@@ -18,6 +18,9 @@ export const dockerConfig = required('DOCKER_CONFIG');
 /** The example server's program. */
 export const program = required('SHIPSLOG_TEST_SERVER');
 
+/** The program that fills a database with history. */
+export const fill = required('SHIPSLOG_TEST_FILL');
+
 /** Where the pictures go: outside the repository, and kept. */
 export const screenshots = process.env.SHIPSLOG_TEST_SCREENSHOTS || join(tmpdir(), 'shipslog-screenshots');
 
