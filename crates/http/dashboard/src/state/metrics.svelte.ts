@@ -13,12 +13,15 @@ export class Metrics {
   window = $state<WindowName>('30m');
   spots = $state.raw<Spot[] | null>(null);
   step = $state<number | null>(null);
+  /** Whether what is shown is still that of the window before. */
+  busy = $state(false);
+  /** Seconds that what is shown covers. */
+  shownS = $state(WINDOW_S['30m']);
   failure = $state.raw<Failure | null>(null);
   live = $state<LiveState>('connecting');
   latest = $state.raw<Point | null>(null);
   /** The end of the window in unix seconds. */
   now = $state(Date.now() / 1000);
-  readonly windowS = $derived(WINDOW_S[this.window]);
 
   private series = new Series(WINDOW_S['30m'], WINDOW_STEP['30m']);
   private loaded = false;
@@ -56,7 +59,7 @@ export class Metrics {
     this.window = window;
     this.series = new Series(WINDOW_S[window], WINDOW_STEP[window]);
     this.loaded = false;
-    this.spots = null;
+    this.busy = true;
     this.catchUp.now();
   }
 
@@ -94,6 +97,7 @@ export class Metrics {
     } catch (error) {
       if (!isAbort(error) && series === this.series) {
         this.failure = toFailure(error);
+        this.forget();
       }
       throw error;
     }
@@ -117,8 +121,18 @@ export class Metrics {
       this.series.load(history);
     }
     this.loaded = true;
+    this.busy = false;
     this.failure = null;
+    this.shownS = this.series.windowS;
     this.show();
+  }
+
+  /** What is shown of another window says nothing of this one. */
+  private forget(): void {
+    if (this.busy) {
+      this.busy = false;
+      this.spots = null;
+    }
   }
 
   private show(): void {
