@@ -14,8 +14,9 @@
 //! | `sqlite` | [`store`]: `SqliteStore` | yes |
 //! | `docker` | [`docker`]: engine, collector and image plugin | yes |
 //! | `http` | [`http`]: the REST API as an axum `Router` | yes |
+//! | `dashboard` | the page that operators open, at the router's root path; built by `make dashboard` | no |
 //!
-//! With all three, [`Shipslog`] is the whole thing wired together. With fewer, a host wires the traits of [`core`] itself.
+//! With the first three, [`Shipslog`] is the whole thing wired together. With fewer, a host wires the traits of [`core`] itself.
 
 pub use shipslog_core as core;
 #[cfg(feature = "docker")]

@@ -1,8 +1,16 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # $needs_browser is of run-tests.sh
 # Installs the commands that the tests need and the machine lacks. Sourced, never run.
 
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
+
+# Not installed from here: what Debian 12 has is too old.
+require_node() {
+    has node && has npm || die "the dashboard's tests need Node 20.19 or later, with npm: please install it"
+    node --eval 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' ||
+        die "the dashboard's tests need Node 20.19 or later, and this is $(node --version)"
+}
 
 install_missing() {
     local missing=() promtool=()
@@ -28,6 +36,7 @@ missing_packages() {
     has docker-registry || echo docker-registry
     has htpasswd || echo apache2-utils
     has_static_busybox || echo busybox-static
+    [[ ! $needs_browser ]] || has chromium || echo chromium
 }
 
 # Newer Debians have the client in a package of its own.

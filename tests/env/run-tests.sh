@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Runs the tests with a real container engine and a real registry.
 #
-#   tests/env/run-tests.sh                      every test of the workspace
+#   tests/env/run-tests.sh                      every test: cargo's, the dashboard's own, those in a browser
 #   tests/env/run-tests.sh ARGS...              cargo test ARGS...
+#   tests/env/run-tests.sh --browser [ARGS...]  the dashboard's own and those in a browser; ARGS are for node --test
 #   tests/env/run-tests.sh --shell [CMD...]     any command, or a shell, in the tests' environment
 #
-# Tests run two for each core, because most of them wait for containers; RUST_TEST_THREADS overrides that.
+# Rust's tests run two for each core, because most of them wait for containers; RUST_TEST_THREADS overrides that.
 #
 # It installs what is missing, starts an engine only if there is none, starts a registry of its own,
 # and leaves nothing of all that running. What it gives to the tests is at the end of this file;
@@ -27,14 +28,23 @@ source "$env_folder/registry.sh"
 # shellcheck source=tests/env/teardown.sh
 source "$env_folder/teardown.sh"
 
-if [[ ${1-} == --shell ]]; then
-    shift
-    command=("${@:-${SHELL:-bash}}")
-else
-    (($# > 0)) || set -- --workspace --all-features --no-fail-fast
-    command=(cargo test "$@")
-    exec </dev/null # nobody is asked anything
-fi
+needs_browser=
+case ${1-} in
+    --shell)
+        command=("${@:2}")
+        ((${#command[@]} > 0)) || command=("${SHELL:-bash}")
+        ;;
+    --browser)
+        command=("$env_folder/browser.sh" "${@:2}")
+        needs_browser=yes
+        ;;
+    "")
+        command=("$env_folder/everything.sh")
+        needs_browser=yes
+        ;;
+    *) command=(cargo test "$@") ;;
+esac
+[[ ${1-} == --shell ]] || exec </dev/null # nobody is asked anything
 
 run=$(random_hex 4)
 work=$(mktemp -d "${TMPDIR:-/tmp}/shipslog-test.XXXXXX")
@@ -43,6 +53,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+[[ ! $needs_browser ]] || require_node
 install_missing
 ensure_engine
 start_registry
@@ -56,6 +67,7 @@ env --unset=DOCKER_HOST --unset=DOCKER_CONTEXT \
     SHIPSLOG_TEST_REGISTRY="$registry_host" \
     SHIPSLOG_TEST_REGISTRY_USER="$registry_user" \
     SHIPSLOG_TEST_REGISTRY_PASSWORD="$registry_password" \
+    SHIPSLOG_TEST_SCREENSHOTS="${SHIPSLOG_TEST_SCREENSHOTS:-${TMPDIR:-/tmp}/shipslog-screenshots}" \
     DOCKER_CONFIG="$work/docker" \
     TMPDIR="$work/tmp" \
     "${command[@]}" <&0 &

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use axum::http::HeaderName;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, UPGRADE};
 use axum::http::request::Parts;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shipslog_core::secret::Secret;
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 
 /// The cookie in which a browser keeps its token.
 pub(crate) const COOKIE_NAME: &str = "shipslog_token";
@@ -21,7 +22,7 @@ pub(crate) const COOKIE_NAME: &str = "shipslog_token";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What somebody may do. An admin may do whatever a viewer may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// May read, but not the literal values of specs.
@@ -41,7 +42,7 @@ impl Role {
 }
 
 /// Somebody who was recognised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Identity {
     /// What the ledger calls them, in `triggered_by`. Never a secret.
     pub name: String,
@@ -146,8 +147,8 @@ impl FromStr for TokenHash {
     }
 }
 
-/// Tokens that are known beforehand: `Authorization: Bearer <token>`, or the cookie that signing in at the
-/// root path sets.
+/// Tokens that are known beforehand: `Authorization: Bearer <token>`, or a cookie, which signing in at the
+/// root path sets where there is no dashboard.
 ///
 /// A browser sends its cookie along whatever site made it send the request, so a cookie counts for an unsafe
 /// method, and for a WebSocket, only if the browser says that the request comes from this server's own pages.
@@ -235,8 +236,9 @@ fn cookie(request: &Parts) -> Option<Cow<'_, [u8]>> {
 }
 
 /// The value that carries a token in the cookie.
+#[cfg(any(test, not(feature = "dashboard")))]
 pub(crate) fn cookie_value(token: &str) -> String {
-    utf8_percent_encode(token, NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Whether the browser says that one of this server's pages, or the person at it, sent the request. Browsers

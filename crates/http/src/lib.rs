@@ -9,6 +9,9 @@
 //! | the guard of its route | 401 and 403 by [`Authenticator`] and [`Role`], 405, 400 for unknown parameters, 503 after 30 seconds |
 //! | its handler | 400, 413, 415 and 422 for bodies, 404 and 409 by the domain |
 //!
+//! With the feature `dashboard` the root path answers the page that operators open, which the crate then holds. It
+//! works under any mount, and asks the same API. `make dashboard` builds it, before the crate is compiled.
+//!
 //! Everything that is not a success is `application/problem+json` (RFC 9457), in words of this project. The
 //! description at `/api/openapi.json` is generated from the handlers; the guards read their rules from it, so
 //! that what is published is what is enforced.
@@ -27,6 +30,8 @@
 //! The facade, `shipslog`, makes an [`Api`] of SQLite and Docker; `examples/embed.rs` there is a whole host.
 
 mod auth;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod deploys;
 mod docs;
 mod error;
@@ -37,6 +42,7 @@ mod live;
 mod metrics;
 mod openapi;
 mod schema;
+#[cfg(not(feature = "dashboard"))]
 mod sign_in;
 mod state;
 mod stats;
@@ -85,17 +91,16 @@ fn routes() -> Routes {
         metrics::router(),
         tickets::router(),
     ];
-    domains
-        .into_iter()
-        .flatten()
-        .chain(sign_in::router())
-        .chain(openapi::router())
-        .collect()
+    let routes = domains.into_iter().flatten().chain(openapi::router());
+    #[cfg(not(feature = "dashboard"))]
+    let routes = routes.chain(sign_in::router());
+    routes.collect()
 }
 
 /// The routes of the API, to be served as they are or mounted under a path with [`Router::nest`].
 ///
-/// They need a tokio runtime with time enabled. The root path, `/` or the path of the mount, signs browsers in.
+/// They need a tokio runtime with time enabled. The root path, `/` or the path of the mount, is for browsers: with the feature
+/// `dashboard` it is the page that operators open, without it an address that signs them in with a cookie. Both take `?token=`.
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     let mut described = OpenApiRouter::with_openapi(openapi::base());
@@ -111,6 +116,8 @@ pub fn router(api: Api) -> Router {
         described = described.routes((schemas, paths, guarded));
     }
     let (router, description) = described.split_for_parts();
+    #[cfg(feature = "dashboard")]
+    let router = dashboard::mount(router);
     let trace = TraceLayer::new_for_http().make_span_with(span).on_failure(failed);
     router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
@@ -158,10 +165,17 @@ fn failed(failure: ServerErrorsFailureClass, latency: Duration, _: &tracing::Spa
     }
 }
 
+/// Marks an answer that says itself how long it may be kept.
+#[cfg_attr(
+    not(feature = "dashboard"),
+    expect(dead_code, reason = "only files may be kept")
+)]
+#[derive(Debug, Clone, Copy)]
+struct OwnCaching;
+
 /// Headers that keep browsers from guessing, keeping, framing or passing on what is answered.
 async fn harden(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 4] = [
-        (CACHE_CONTROL, "no-store"),
+    const HEADERS: [(HeaderName, &str); 3] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (
@@ -169,9 +183,13 @@ async fn harden(mut response: Response) -> Response {
             "same-origin",
         ),
     ];
+    let kept = response.extensions().get::<OwnCaching>().is_some();
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !kept {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let closed = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(closed);

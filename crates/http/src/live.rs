@@ -16,11 +16,12 @@ use crate::error::Problem;
 use crate::extract::{Id, Params, RawId};
 use crate::guard::Visitor;
 use crate::state::Api;
-use crate::stream::{Seats, Stream, Upgrade};
+use crate::stream::{FIRST, Seats, Stream, Upgrade};
 
 pub(crate) fn router() -> Routes {
     vec![
         routes!(live_point),
+        routes!(usage),
         routes!(container_metrics),
         routes!(workload_stream),
         routes!(usage_stream),
@@ -65,6 +66,25 @@ async fn live_point(
         point: latest.map(|latest| latest.value),
         age_ms,
     }))
+}
+
+/// The points of all workloads and their total as they were last read, for whoever cannot open a WebSocket.
+///
+/// What is older than 45 seconds is left out, so that there may be nothing.
+#[utoipa::path(
+    get,
+    path = "/api/usage",
+    tag = "stats",
+    security(("token" = ["viewer"])),
+    responses((status = 200, body = LiveUsage))
+)]
+async fn usage(State(api): State<Arc<Api>>) -> Json<LiveUsage> {
+    let mut updates = api.poller.hub().subscribe_all();
+    let newest = tokio::time::timeout(FIRST, updates.next()).await.ok().flatten();
+    Json(newest.map_or_else(
+        || LiveUsage::unread(api.clock.now().as_second()),
+        |received| received.update.value().clone(),
+    ))
 }
 
 /// What is buffered of a container.

@@ -30,7 +30,7 @@ pub(crate) fn router() -> Routes {
             `cpu_percent` is 100 for one fully used core. `null` means not known, never 0. \
             Whatever is not a success is a Problem: 400 for a body that is not JSON and for wrong or unknown parameters, 413 for bodies of more \
             than 256 KiB, 415 for other content types, 422 for JSON that breaks the schema or a rule.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+        license(name = "MIT", identifier = "MIT")
     ),
     components(schemas(ProblemBody)),
     tags(
@@ -47,8 +47,14 @@ struct Token;
 
 impl Modify for Token {
     fn modify(&self, openapi: &mut OpenApi) {
-        let text = "`Authorization: Bearer <token>`, or the cookie that signing in at the root path sets. Its scopes are roles: an admin may do \
-            whatever a viewer may.";
+        let cookie = if cfg!(feature = "dashboard") {
+            ""
+        } else {
+            ", or the cookie that signing in at the root path sets"
+        };
+        let text = format!(
+            "`Authorization: Bearer <token>`{cookie}. Its scopes are roles: an admin may do whatever a viewer may."
+        );
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(text))

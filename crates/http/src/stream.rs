@@ -32,7 +32,7 @@ const WINDOW: u64 = 8;
 const RECHECK_TIME: Duration = Duration::from_secs(30);
 
 /// How long a stream that has nothing to tell waits before it says so.
-const FIRST: Duration = Duration::from_secs(2);
+pub(crate) const FIRST: Duration = Duration::from_secs(2);
 
 /// How long the end of a stream may take.
 const FAREWELL: Duration = Duration::from_secs(1);

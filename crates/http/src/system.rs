@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::Routes;
+use crate::auth::Identity;
 use crate::error::{Problem, ProblemBody};
+use crate::extract::Caller;
 use crate::state::Api;
 
 /// How long the store and the engine may take to say that they are there.
@@ -66,6 +68,8 @@ struct System {
     /// The version of shipslog.
     #[schema(value_type = String)]
     version: &'static str,
+    /// Who asks.
+    identity: Identity,
     /// Where the ledger and the samples are kept.
     store: StoreStatus,
     /// What runs the containers.
@@ -153,7 +157,7 @@ impl From<stats::CollectorStatus> for CollectorStatus {
     }
 }
 
-/// Version, store, engine, collector and sampling.
+/// Version, who asks, store, engine, collector and sampling.
 #[utoipa::path(
     get,
     path = "/api/system",
@@ -161,10 +165,11 @@ impl From<stats::CollectorStatus> for CollectorStatus {
     security(("token" = ["viewer"])),
     responses((status = 200, body = System))
 )]
-async fn system(State(api): State<Arc<Api>>) -> Json<System> {
+async fn system(State(api): State<Arc<Api>>, Caller(identity): Caller) -> Json<System> {
     let store = api.store.info();
     Json(System {
         version: env!("CARGO_PKG_VERSION"),
+        identity,
         store: StoreStatus {
             kind: store.kind,
             schema_version: store.schema_version,

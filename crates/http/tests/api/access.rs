@@ -122,47 +122,6 @@ async fn a_foreign_host_is_turned_away_before_anything_else() {
 }
 
 #[tokio::test]
-async fn a_token_in_a_link_becomes_a_cookie_that_signs_in() {
-    let rig = Rig::new();
-    let answer = rig
-        .send(get(&format!("/?token={VIEWER}")).without("authorization"))
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("location")),
-        (303, "/api/docs")
-    );
-    let cookie = answer.header("set-cookie").to_owned();
-    let attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
-    assert_eq!(attributes, ["Path=/", "HttpOnly", "SameSite=Strict"]);
-
-    let pair = cookie.split(';').next().unwrap();
-    let by_cookie = |path: &str| get(path).without("authorization").with("cookie", pair);
-    assert_eq!(rig.send(by_cookie("/api/workloads")).await.status, 200);
-    let unsafe_call = call("DELETE", "/api/workloads/x")
-        .without("authorization")
-        .with("cookie", pair);
-    rig.send(unsafe_call.with("sec-fetch-site", "same-origin"))
-        .await
-        .problem(403);
-}
-
-#[tokio::test]
-async fn signing_in_needs_a_valid_token_whoever_is_asking() {
-    let rig = Rig::new();
-    for path in ["/?token=wrong", "/?token=", "/?token=%00%0d%0aSet-Cookie:x=y"] {
-        let answer = rig.send(get(path)).await;
-        answer.problem(401);
-        assert_eq!(answer.header("set-cookie"), "");
-    }
-    let answer = rig.send(get("/").without("authorization")).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("location")),
-        (303, "/api/docs")
-    );
-    assert_eq!(answer.header("set-cookie"), "");
-}
-
-#[tokio::test]
 async fn a_cookie_changes_nothing_for_another_site() {
     let rig = Rig::new();
     let cookie = format!("shipslog_token={}", ADMIN.replace('-', "%2D"));
@@ -215,7 +174,7 @@ async fn head_answers_as_get_does_without_a_body() {
 #[tokio::test]
 async fn every_answer_tells_browsers_to_keep_and_guess_nothing() {
     let rig = Rig::new();
-    for path in ["/healthz", "/api/workloads", "/nowhere", "/api/docs", "/"] {
+    for path in ["/healthz", "/api/workloads", "/nowhere", "/api/docs", "/?token=x"] {
         let answer = rig.send(get(path)).await;
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
@@ -225,7 +184,7 @@ async fn every_answer_tells_browsers_to_keep_and_guess_nothing() {
             policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
             "{path}: {policy}"
         );
-        assert!(!policy.contains("script"), "{path}: {policy}");
+        assert!(!policy.contains("script-src 'unsafe"), "{path}: {policy}");
     }
 }
 
@@ -276,7 +235,4 @@ async fn a_host_brings_its_own_accounts_and_the_ledger_names_them() {
         rig.send(post(&path).with("x-account", "root")).await.json()["triggered_by"],
         "root"
     );
-    rig.send(get("/?token=anything").with("x-account", "root"))
-        .await
-        .problem(401);
 }

@@ -122,6 +122,27 @@ async fn ticket(rig: &Rig, path: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_newest_of_everything_is_there_without_a_stream() {
+    let rig = Rig::new();
+    rig.no_sampling.cancel();
+    let id = rig.workload("web").await;
+    let usage = || async { rig.send(get("/api/usage").by_viewer()).await.json() };
+    assert_eq!(
+        (&usage().await["ts"], &usage().await["workloads"]),
+        (&json!(NOW), &json!([]))
+    );
+    publish(&rig, &id, NOW + 3, 500);
+    let newest = usage().await;
+    assert_eq!(
+        (&newest["ts"], &newest["total"]["memory_usage"]),
+        (&json!(NOW + 3), &json!(500))
+    );
+    assert_eq!(newest["workloads"][0]["workload_id"], json!(id));
+    tokio::time::advance(Duration::from_secs(46)).await;
+    assert_eq!(usage().await["workloads"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_point_is_live_until_it_is_45_seconds_old() {
     let rig = Rig::new();
     let id = rig.workload("web").await;

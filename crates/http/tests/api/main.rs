@@ -16,6 +16,7 @@ mod metrics;
 mod nested;
 mod plugin;
 mod rig;
+mod root;
 mod secrets;
 mod stats;
 mod system;

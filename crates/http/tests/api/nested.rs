@@ -5,10 +5,10 @@ use axum::routing;
 use serde_json::json;
 use shipslog_http::{Api, HostPolicy, router};
 
-use crate::rig::{ADMIN, Rig, call, get, post, spec};
+use crate::rig::{Rig, call, get, post, spec};
 
 /// As a host mounts it: beside a route of its own, and reached under any name.
-fn nested(at: &str) -> Rig {
+pub(crate) fn nested(at: &str) -> Rig {
     let own = routing::get(async || "the host's own");
     Rig::with(|api| {
         Router::new().route("/own", own).nest(
@@ -40,13 +40,6 @@ async fn locations_and_links_know_where_they_are_mounted() {
         assert!(row.starts_with(&format!("{at}/api/deploys/")), "{row}");
         assert_eq!(rig.send(get(&row)).await.status, 200);
 
-        let answer = rig.send(get(&format!("{at}?token={ADMIN}"))).await;
-        assert_eq!(answer.header("location"), format!("{at}/api/docs"));
-        assert!(
-            answer.header("set-cookie").contains(&format!("; Path={at};")),
-            "{}",
-            answer.header("set-cookie")
-        );
         let description = rig.send(get(&format!("{at}/api/openapi.json"))).await.json();
         assert_eq!(description["servers"], json!([{"url": at}]));
     }

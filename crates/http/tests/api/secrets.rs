@@ -77,7 +77,6 @@ fn failing(workload: &str, secret: &Canary) -> Vec<Call> {
         get(&format!("/api/deploys/{}", encoded(value))),
         get(&format!("/{}", encoded(value))),
         get(&format!("/nowhere?token={}", encoded(value))),
-        get(&format!("/?token={}", encoded(value))),
         get(&format!("/api/workloads?token={}", encoded(value))),
         get(&path(&format!("/deploys?limit={}", encoded(value)))),
         get(&path(&format!("/deploys?before={}", encoded(value)))),

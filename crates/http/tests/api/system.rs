@@ -105,6 +105,20 @@ async fn the_system_says_how_containers_are_read_and_why() {
 }
 
 #[tokio::test]
+async fn whoever_asks_is_told_who_they_are_and_what_they_may_do() {
+    let rig = Rig::new();
+    let identity = |call| async { rig.send(call).await.json()["identity"].clone() };
+    assert_eq!(
+        identity(get("/api/system")).await,
+        json!({"name": "admin", "role": "admin"})
+    );
+    assert_eq!(
+        identity(get("/api/system").by_viewer()).await,
+        json!({"name": "viewer", "role": "viewer"})
+    );
+}
+
+#[tokio::test]
 async fn an_engine_that_is_away_is_described_with_the_reason() {
     let rig = Rig::new();
     rig.inventory.away.store(true, Ordering::SeqCst);

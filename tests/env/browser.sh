@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The dashboard's own tests, and those in a browser, in the environment of run-tests.sh, which runs this.
+#
+#   tests/env/browser.sh            all of them
+#   tests/env/browser.sh ARGS...    those in a browser: node --test ARGS...
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+dashboard=crates/http/dashboard
+make --no-print-directory dashboard tests/browser/node_modules/.package-lock.json
+# With the features of a test of everything, so that what that built is not built again.
+cargo build --workspace --all-features --example server --example fill
+if (($# == 0)); then
+    npm --prefix "$dashboard" run check
+    npm --prefix "$dashboard" test
+fi
+examples=${CARGO_TARGET_DIR:-$PWD/target}/debug/examples
+SHIPSLOG_TEST_SERVER=$examples/server SHIPSLOG_TEST_FILL=$examples/fill \
+    node --test --test-force-exit --test-timeout=180000 "$@" tests/browser/*.test.mjs
