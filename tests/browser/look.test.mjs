@@ -92,7 +92,7 @@ for (const colorScheme of ['light', 'dark']) {
       test(`${colorScheme}, ${language}, ${size}: pages fit, and axe-core finds nothing`, async (t) => {
         const { page } = await Visit.open(t, browser, server, { colorScheme, locale, viewport, reducedMotion: 'reduce' });
         await page.goto(server.signIn());
-        assert.equal(await page.locator('html').getAttribute('lang'), language);
+        await page.locator(`html[lang=${language}]`).waitFor();
         for (const [name, open] of Object.entries(PAGES)) {
           await open(page);
           await page.screenshot({ path: join(screenshots, `${name} ${colorScheme} ${language} ${size}.png`), fullPage: true });
