@@ -83,3 +83,18 @@ test('it works below a path of somebody else', async (t) => {
   await page.getByRole('link', { name: 'System' }).click();
   await page.getByRole('heading', { name: 'System', level: 1 }).waitFor();
 });
+
+test('what is sent compressed is what is sent plain', async () => {
+  const html = await (await fetch(server.url)).text();
+  const assets = [...html.matchAll(/"\.\/(assets\/[^"]+)"/g)].map(([, path]) => path);
+  assert.ok(assets.length >= 2, html);
+  for (const asset of assets) {
+    const load = (encoding) => fetch(`${server.url}/${asset}`, { headers: { 'accept-encoding': encoding } });
+    const plain = await (await load('identity')).text();
+    for (const encoding of ['br', 'gzip']) {
+      const answer = await load(encoding);
+      assert.equal(answer.headers.get('content-encoding'), encoding, asset);
+      assert.ok((await answer.text()) === plain, `${asset} is another one as ${encoding}`);
+    }
+  }
+});

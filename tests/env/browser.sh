@@ -16,4 +16,4 @@ if (($# == 0)); then
 fi
 examples=${CARGO_TARGET_DIR:-$PWD/target}/debug/examples
 SHIPSLOG_TEST_SERVER=$examples/server SHIPSLOG_TEST_FILL=$examples/fill \
-    node --test --test-concurrency=2 --test-force-exit --test-timeout=180000 "$@" tests/browser/*.test.mjs
+    node --test --test-reporter=spec --test-concurrency=2 --test-force-exit --test-timeout=180000 "$@" tests/browser/*.test.mjs
