@@ -2,9 +2,9 @@
 //! crates `ringbuf` and `circular-buffer` behind one. Items of 64 bytes, 3,000 of them, and 0, 1 or 8 readers that ask
 //! without a pause what is new.
 //!
-//! Criterion measures what reading 100 items, asking in vain and pushing take. After it, a loop of its own times single
-//! pushes and prints how they are spread, which shows the writers that readers stall. README.md beside this file says what
-//! came out.
+//! Criterion measures what reading 100 items, asking in vain and pushing take. After it, loops of its own read from places
+//! all over the buffers, because how fast memory is copied depends on where it begins, and time single pushes and print how
+//! they are spread, which shows the writers that readers stall. README.md beside this file says what came out.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails may panic")]
 
@@ -31,6 +31,16 @@ const READERS: [usize; 3] = [0, 1, 8];
 const PUSHES: usize = 100_000;
 
 const ROUNDS: usize = 5;
+
+/// Places in the buffer from which 100 items are read.
+const PLACES: usize = 64;
+
+/// Items between two places: not a divisor of any buffer's length.
+const APART: usize = 5;
+
+/// Reads that are timed together, and how often.
+const READS: u32 = 5_000;
+const BATCHES: usize = 9;
 
 type Item = [u64; 8];
 
@@ -429,6 +439,68 @@ fn print_spread(readers: usize) {
     }
 }
 
+/// Nanoseconds of one read, the median of batches.
+fn time_read(mut read: impl FnMut()) -> f64 {
+    let mut batches: Vec<Duration> = (0..BATCHES)
+        .map(|_| {
+            let start = Instant::now();
+            (0..READS).for_each(|_| read());
+            start.elapsed()
+        })
+        .collect();
+    batches.sort_unstable();
+    batches[BATCHES / 2].as_secs_f64() * 1e9 / f64::from(READS)
+}
+
+/// The mean over all places of reading the last 100 items, and the slowest place.
+fn time_reads<B: Buffer>(name: &str, memcpy: f64) {
+    let (buffer, mut into) = (full::<B>(), Vec::with_capacity(CAPACITY));
+    let times = (0..PLACES).map(|_| {
+        (0..APART as u64).for_each(|number| buffer.push(item(number)));
+        let cursor = buffer.back(100);
+        time_read(|| {
+            into.clear();
+            black_box(buffer.since(black_box(cursor), &mut into));
+            black_box(&into);
+        })
+    });
+    print_reads(name, &times.collect::<Vec<_>>(), memcpy);
+}
+
+fn time_memcpy() -> f64 {
+    let source: Vec<Item> = (0..CAPACITY as u64).map(item).collect();
+    let mut into = Vec::with_capacity(CAPACITY);
+    let times = (0..PLACES).map(|place| {
+        let from = CAPACITY - 100 - place * APART;
+        time_read(|| {
+            into.clear();
+            into.extend_from_slice(&black_box(&source)[from..from + 100]);
+            black_box(&into);
+        })
+    });
+    let times: Vec<f64> = times.collect();
+    let mean = mean(&times);
+    print_reads("memcpy", &times, mean);
+    mean
+}
+
+fn mean(times: &[f64]) -> f64 {
+    times.iter().sum::<f64>() / times.len() as f64
+}
+
+fn print_reads(name: &str, times: &[f64], memcpy: f64) {
+    let slowest = times.iter().copied().fold(0.0, f64::max);
+    let mean = mean(times);
+    println!("{name:<36}{mean:>10.1}{slowest:>10.1}{:>10.2}", mean / memcpy);
+}
+
+fn print_all_reads() {
+    println!("\nns to read 100 items, over {PLACES} places");
+    println!("{:<36}{:>10}{:>10}{:>10}", "", "mean", "slowest", "÷ memcpy");
+    let memcpy = time_memcpy();
+    contenders!(time_reads, memcpy);
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut reads = group(&mut criterion, "read 100");
@@ -442,5 +514,6 @@ fn main() {
     contenders!(push, &mut pushes);
     pushes.finish();
     criterion.final_summary();
+    print_all_reads();
     READERS.into_iter().for_each(print_spread);
 }

@@ -28,7 +28,7 @@ const RULES: Rule[] = [
   [/^keys that begin with shipslog\. are taken$/, 'ключи, начинающиеся с shipslog., заняты'],
   [/^must be a volume name or an absolute path without a colon$/, 'должно быть именем тома или абсолютным путём без двоеточия'],
   [/^must be an absolute path other than \/ and without a colon$/, 'должно быть абсолютным путём, кроме /, без двоеточия'],
-  [/^watching after a deploy is not available yet: must be 0$/, 'наблюдение после деплоя пока недоступно: должно быть 0'],
+  [/^this source kind cannot roll back$/, 'источники этого вида не умеют откатываться'],
   [/^must be file:\/absolute\/path or env:NAME$/, 'должно быть file:/абсолютный/путь или env:ИМЯ'],
   [/^must be an IP address$/, 'должно быть IP-адресом'],
   [/^must be a whole number from (\d+) to (\d+)$/, 'должно быть целым числом от $1 до $2'],

@@ -10,13 +10,6 @@ export interface Listed {
 export const SORTS = ['name', 'state', 'image', 'uptime', 'restarts', 'cpu', 'memory'] as const;
 export type SortKey = (typeof SORTS)[number];
 
-/** What newer servers tell of a container. */
-export interface Told {
-  started_at?: string | null;
-  restarts?: number | null;
-  image_id?: string | null;
-}
-
 /** What needs attention comes first. */
 const STATE_ORDER: Record<WorkloadState, number> = { degraded: 0, unknown: 1, stopped: 2, absent: 3, running: 4 };
 
@@ -26,19 +19,19 @@ export function runningSince(containers: readonly Container[]): number | null {
   return starts.length > 0 ? Math.min(...starts) : null;
 }
 
-export function startedAt(container: Container & Told): number | null {
+export function startedAt(container: Container): number | null {
   const started = container.started_at;
   return started == null ? null : Date.parse(started);
 }
 
 /** Restarts of all its containers; `null` when no number is known. */
 export function restarts(containers: readonly Container[]): number | null {
-  const known = containers.flatMap((container: Container & Told) => container.restarts ?? []);
+  const known = containers.flatMap((container) => container.restarts ?? []);
   return known.length > 0 ? known.reduce((sum, n) => sum + n, 0) : null;
 }
 
 /** The id of the image that a container runs. */
-export function imageId(container: Container & Told): string | null {
+export function imageId(container: Container): string | null {
   return container.image_id ?? null;
 }
 

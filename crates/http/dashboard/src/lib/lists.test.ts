@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Container, Workload } from '../api/schema';
-import { imageName, matches, restarts, runningSince, sorted, type Listed, type Told } from './apps';
+import { imageName, matches, restarts, runningSince, sorted, type Listed } from './apps';
 import { TimeLabels } from './axis';
 import { shortDigest, shortPinned, withoutDigest } from './reference';
 import { Ring } from './ring';
@@ -8,7 +8,7 @@ import { paths, parseRoute } from './route';
 import { sparkPath } from './sparkline';
 import { takeToken, TokenKeeper } from './token';
 
-function container(change: Partial<Container & Told> = {}): Container & Told {
+function container(change: Partial<Container> = {}): Container {
   return { id: 'c', name: 'c-1', image: 'r/app:1', state: 'running', created_at: '2026-11-21T10:00:00Z', ...change };
 }
 
