@@ -1,10 +1,11 @@
 //! Beginning, going on and ending.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use shipslog_core::stats::{Collector, Cursor, LiveHub, Recorder, RecorderOptions};
-use shipslog_core::workloads::{ContainerState, Inventory};
+use shipslog_core::workloads::{ContainerChange, ContainerState, Inventory};
 use tokio::time::Instant;
 
 use crate::engine::{FakeEngine, Rig, RuntimeClock, START, id, seconds};
@@ -45,6 +46,21 @@ async fn the_first_reading_comes_at_once_the_second_soon_and_then_each_tick() {
         .collect();
     assert_eq!(read, [(1, Some(25.0)), (4, Some(25.0)), (7, Some(25.0))]);
     assert_eq!(next.missed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_was_listed_a_moment_before_its_start_runs_for_who_asks() {
+    let rig = Rig::new();
+    rig.engine.run("db", "shop");
+    rig.ask("db").await;
+    // The word of its start is still on the way.
+    rig.engine.run("web", "shop");
+    rig.engine
+        .change("web", ContainerState::Created, ContainerChange::Other);
+    seconds(1).await;
+    rig.engine.mute.store(true, SeqCst);
+    rig.engine.start("web");
+    assert!(rig.ask("web").await.is_running);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,13 @@ pub(super) struct Listing {
 /// What an engine calls a short id.
 const SHORT_ID: usize = 12;
 
+impl Listed {
+    /// Containers mostly are created to be started at once.
+    pub(super) fn is_starting(&self) -> bool {
+        self.container.state == ContainerState::Created
+    }
+}
+
 impl Listing {
     /// By its id, or by the beginning of the id as far as engines show it.
     pub(super) fn find(&self, id: &ContainerId) -> Option<&Listed> {

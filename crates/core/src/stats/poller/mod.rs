@@ -274,13 +274,14 @@ impl Inner {
         let _ = self.active.subscribe().wait_for(|active| !active).await;
     }
 
-    /// The container as it is listed; one that is not listed is looked for in a new list.
+    /// The container as it is listed; one that is not listed is looked for in a new list, and so is one that was listed before its start.
     async fn find(&self, id: &ContainerId, deadline: Instant) -> Option<Listed> {
         let mut listings = self.listing.subscribe();
         let known = listings.borrow_and_update().clone();
         let found = known.find(id).cloned();
+        let starting = found.as_ref().is_some_and(Listed::is_starting);
         let followed = found.is_some() && self.is_active();
-        if followed || known.is_away() || known.is_new() {
+        if known.is_away() || !starting && (followed || known.is_new()) {
             return found;
         }
         self.relist.notify_one();
