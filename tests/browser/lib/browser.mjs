@@ -52,7 +52,7 @@ export class Visit {
     if (message.text().endsWith('WebSocket is closed before the connection is established.')) return;
     // The browser itself says so of each answer that is not a success; where a test provokes them, they are no fault.
     const refused = /^Failed to load resource|^WebSocket connection to .* failed/.test(message.text());
-    if (!(refused && this.expectFailures)) this.wrong.push(`${message.type()}: ${message.text()}`);
+    if (!(refused && this.expectFailures)) this.wrong.push(`${message.type()}: ${message.text()} ${message.location().url}`);
   }
 
   #see(url) {
