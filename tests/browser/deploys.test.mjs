@@ -43,7 +43,15 @@ async function deploy(page, reference, outcome) {
   await page.getByRole('button', { name: 'Deploy', exact: true }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Reference').fill(reference);
-  await dialog.getByRole('button', { name: 'Deploy', exact: true }).click();
+  await over(page, () => dialog.getByRole('button', { name: 'Deploy', exact: true }).click(), outcome);
+}
+
+/** Until what `begin` begins is over; the page goes on showing the outcome before it until it is answered. */
+async function over(page, begin, outcome) {
+  const answered = page.waitForResponse((response) => response.request().method() === 'POST' && response.status() === 202);
+  await begin();
+  const { id } = await (await answered).json();
+  await page.locator(`[data-deploy="${id}"]`).filter({ hasText: outcome.toLowerCase() }).waitFor();
   await page.getByTestId('progress').getByText(outcome).first().waitFor();
 }
 

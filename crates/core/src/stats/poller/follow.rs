@@ -61,6 +61,7 @@ impl Inner {
 
     /// Lists once, and says whether the engine answered.
     async fn list(&self) -> bool {
+        let asked = Instant::now();
         let listed = timeout(LIST_TIME, self.inventory.containers()).await;
         let containers = match listed {
             Ok(Ok(containers)) => Some(self.owned(containers).await),
@@ -68,8 +69,7 @@ impl Inner {
         };
         let answered = containers.is_some();
         self.listing.send_modify(|listing| {
-            listing.round += 1;
-            listing.asked = Some((Instant::now(), answered));
+            listing.asked = Some((asked, answered));
             if let Some(containers) = containers {
                 listing.containers = Arc::new(containers);
             }

@@ -18,9 +18,7 @@ pub(super) struct Listed {
 /// The newest list, with what events changed since.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
-    /// Counts the attempts to list.
-    pub(super) round: u64,
-    /// When the engine was asked last, and whether it answered; `None` before that.
+    /// When the engine was asked last of what it answered or failed to, and which; `None` before that.
     pub(super) asked: Option<(Instant, bool)>,
     pub(super) containers: Arc<Vec<Listed>>,
 }
@@ -50,6 +48,16 @@ impl Listing {
         let mut fitting = self.containers.iter().filter(fits);
         let first = fitting.next();
         first.filter(|_| fitting.next().is_none())
+    }
+
+    /// Whether it shows a container that was started.
+    pub(super) fn shows(&self, id: &ContainerId) -> bool {
+        self.find(id).is_some_and(|listed| !listed.is_starting())
+    }
+
+    /// Whether the engine was asked then or later.
+    pub(super) fn is_since(&self, then: Instant) -> bool {
+        self.asked.is_some_and(|(at, _)| at >= then)
     }
 
     /// Whether the engine did not answer when it was asked last.

@@ -284,9 +284,11 @@ impl Inner {
         if known.is_away() || !starting && (followed || known.is_new()) {
             return found;
         }
+        let now = Instant::now();
         self.relist.notify_one();
-        let newer = listings.wait_for(|listing| listing.round > known.round);
-        let listing = timeout_at(deadline, newer).await.ok()?.ok()?;
+        // One that is on its way may show the container already, and does not show that it is not there.
+        let tells = listings.wait_for(|listing| listing.is_since(now) || listing.shows(id));
+        let listing = timeout_at(deadline, tells).await.ok()?.ok()?;
         listing.find(id).cloned()
     }
 
