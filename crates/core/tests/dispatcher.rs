@@ -615,6 +615,12 @@ async fn watched(then: &str) -> Yard {
 }
 
 impl Yard {
+    async fn roll_back_to(&self, target: &DeployId) {
+        let request = rollback_to(&self.web, target);
+        let row = self.dispatcher.roll_back(request).await.unwrap();
+        self.dispatcher.wait(&row.id).await.unwrap();
+    }
+
     /// The ledger once it has so many rows, all of them closed.
     async fn rows(&self, count: usize) -> Vec<Deploy> {
         for _ in 0..500 {
@@ -767,12 +773,7 @@ async fn no_machine_deploys_again_what_was_just_rolled_back_from() {
     let yard = yard().await;
     let first = yard.deploy_version(1).await;
     yard.deploy_version(2).await;
-    let back = yard
-        .dispatcher
-        .roll_back(rollback_to(&yard.web, &first.id))
-        .await
-        .unwrap();
-    yard.dispatcher.wait(&back.id).await.unwrap();
+    yard.roll_back_to(&first.id).await;
     let dispatched = async |request| {
         let row = yard.dispatcher.dispatch(request).await.unwrap();
         yard.dispatcher.wait(&row.id).await.unwrap()
@@ -789,24 +790,14 @@ async fn no_machine_deploys_again_what_was_just_rolled_back_from() {
         ..by_webhook(&yard.web)
     };
     assert_eq!(dispatched(forced).await.outcome, Outcome::Succeeded);
-    let again = yard
-        .dispatcher
-        .roll_back(rollback_to(&yard.web, &first.id))
-        .await
-        .unwrap();
-    yard.dispatcher.wait(&again.id).await.unwrap();
+    yard.roll_back_to(&first.id).await;
     assert_eq!(yard.deploy().await.outcome, Outcome::Succeeded);
     assert_eq!(
         dispatched(by_webhook(&yard.web)).await.outcome,
         Outcome::Succeeded,
         "the hold is lifted"
     );
-    let again = yard
-        .dispatcher
-        .roll_back(rollback_to(&yard.web, &first.id))
-        .await
-        .unwrap();
-    yard.dispatcher.wait(&again.id).await.unwrap();
+    yard.roll_back_to(&first.id).await;
     yard.plugin.publish(3);
     assert_eq!(
         dispatched(by_webhook(&yard.web)).await.outcome,
