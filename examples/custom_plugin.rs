@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use shipslog::core::deploys::{
     Deploy, DispatchError, DispatchPlugin, DispatchRequest, Dispatcher, DispatcherOptions, FailureMarker,
-    Job, Pin, PinnedReference, Reason, RollbackCapable, RollbackConfig, RollbackRefusal, RollbackRequest,
-    Running, Strategy,
+    Job, Pin, Pinned, PinnedReference, Reason, Record, RollbackCapable, RollbackConfig, RollbackRefusal,
+    RollbackRequest, Running, Strategy,
 };
 use shipslog::core::id::{DeployId, WorkloadId};
 use shipslog::core::store::Store;
@@ -125,7 +125,7 @@ impl DispatchPlugin for Files {
         None
     }
 
-    async fn resolve(&self, job: &Job) -> Result<Pin, DispatchError> {
+    async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError> {
         let content =
             fs::read(self.inbox.join(&job.requested)).map_err(failed(FailureMarker::ImageNotFound))?;
         let digest = digest_of(&content)?;
@@ -134,14 +134,12 @@ impl DispatchPlugin for Files {
                 fs::create_dir_all(archive).and_then(|()| fs::write(archive.join(digest.as_str()), &content));
             kept.map_err(failed(FailureMarker::Internal))?;
         }
-        Ok(Pin {
-            reference: digest.clone(),
-            content: digest,
-        })
+        Ok(Pin::new(digest.clone(), digest).into())
     }
 
-    async fn run(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
-        self.publish(job, pin).map_err(failed(FailureMarker::StartFailed))
+    async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
+        self.publish(job, &pinned.pin)
+            .map_err(failed(FailureMarker::StartFailed))
     }
 
     async fn running(&self, workload: &WorkloadId) -> Result<Vec<Running>, DispatchError> {
@@ -152,7 +150,7 @@ impl DispatchPlugin for Files {
         let content = digest_of(&fs::read(&current).map_err(failed(FailureMarker::Internal))?)?;
         let deploy = target.to_string_lossy().parse();
         Ok(deploy
-            .map(|deploy| Running { deploy, content })
+            .map(|deploy| Running::new(deploy, content))
             .into_iter()
             .collect())
     }
@@ -162,9 +160,9 @@ impl DispatchPlugin for Files {
         std::future::pending().await
     }
 
-    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
         let done = match keep {
-            Some(keep) => self.keep_only(workload, keep),
+            Some(keep) => self.keep_only(workload, &keep.deploy),
             None if self.home(workload).exists() => fs::remove_dir_all(self.home(workload)),
             None => Ok(()),
         };
@@ -178,7 +176,8 @@ impl DispatchPlugin for Files {
 
 #[async_trait]
 impl RollbackCapable for Files {
-    async fn preflight(&self, pin: &Pin) -> Result<(), RollbackRefusal> {
+    async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal> {
+        let pin = &target.pinned.as_ref().ok_or(RollbackRefusal::NotPinned)?.pin;
         let kept = self
             .archive
             .as_ref()
@@ -186,8 +185,8 @@ impl RollbackCapable for Files {
         kept.then_some(()).ok_or(RollbackRefusal::ImageGone)
     }
 
-    async fn obtain(&self, _: &Job, _: &Pin) -> Result<(), DispatchError> {
-        Ok(())
+    async fn obtain(&self, _: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
+        Ok(pinned.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use shipslog::core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, Pin};
+use shipslog::core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, Pin, Pinned, Plan};
 use shipslog::core::id::{ContainerId, DeployId, WorkloadId};
 use shipslog::core::stats::{
     Columns, ColumnsBuilder, ContainerRecord, Revision, Rollup, Sample, StatsStore, Tick, TickRow, Tier,
@@ -53,6 +53,7 @@ struct Entry {
 struct Row {
     deploy: Deploy,
     key: Option<String>,
+    plan: Option<Plan>,
 }
 
 #[derive(Debug)]
@@ -178,22 +179,34 @@ impl DeployStore for Shelf {
         }
         content.refuse_while_running(&new.workload_id)?;
         let key = new.idempotency_key.clone();
+        let plan = new.pinned.as_ref().and_then(|pinned| pinned.plan.clone());
         let deploy = opened(new);
         content.ledger.push(Row {
             deploy: deploy.clone(),
             key,
+            plan,
         });
         Ok(deploy)
     }
 
-    async fn pin_deploy(&self, id: &DeployId, pin: Pin) -> Result<()> {
+    async fn pin_deploy(&self, id: &DeployId, pinned: Pinned) -> Result<()> {
         let mut content = self.content();
         let row = content.row(id)?;
-        if row.outcome != Outcome::Running || row.pin.is_some() {
+        let moves = |pin: &Pin| pin.reference != pinned.pin.reference;
+        if row.outcome != Outcome::Running || row.pin.as_ref().is_some_and(moves) {
             return Err(CLOSED);
         }
-        row.pin = Some(pin);
+        row.pin = Some(pinned.pin);
+        let rows = content.ledger.iter_mut();
+        rows.filter(|row| row.deploy.id == *id)
+            .for_each(|row| row.plan.clone_from(&pinned.plan));
         Ok(())
+    }
+
+    async fn deploy_plan(&self, id: &DeployId) -> Result<Option<Plan>> {
+        let content = self.content();
+        let row = content.ledger.iter().find(|row| row.deploy.id == *id);
+        row.map(|row| row.plan.clone()).ok_or(NO_DEPLOY)
     }
 
     async fn close_deploy(&self, id: &DeployId, closing: Closing) -> Result<Deploy> {
@@ -206,6 +219,7 @@ impl DeployStore for Shelf {
             return Err(CLOSED);
         }
         (row.outcome, row.finished_at) = (closing.outcome, Some(closing.finished_at));
+        row.failed_part = closing.failed_part;
         if closing.current {
             content.move_current(id)?;
         }
@@ -524,9 +538,10 @@ fn opened(new: NewDeploy) -> Deploy {
         source_kind: new.source_kind,
         reason: new.reason,
         requested: new.requested,
-        pin: new.pin,
+        pin: new.pinned.map(|pinned| pinned.pin),
         spec_revision: new.spec_revision,
         outcome: Outcome::Running,
+        failed_part: None,
         triggered_by: new.triggered_by,
         note: new.note,
         rollback_of: new.rollback_of,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{
-    ClosedDeploys, Deploy, DeployEvent, DeployStep, DispatchRefusal, DispatchRequest, Dispatcher,
+    ClosedDeploys, Deploy, DeployStep, DispatchEvent, DispatchRefusal, DispatchRequest, Dispatcher,
     DispatcherOptions, DispatcherStatus, FailureMarker, NewDeploy, Outcome, Page, Reason, RollbackConfig,
     RollbackRefusal, RollbackRequest,
 };
@@ -460,7 +460,7 @@ async fn abandoned(store: &Arc<dyn Store>, workload: &WorkloadId) -> Deploy {
         source_kind: "fake".into(),
         reason: Reason::Manual,
         requested: "app:2".into(),
-        pin: None,
+        pinned: None,
         spec_revision: 1,
         triggered_by: "admin".into(),
         note: None,
@@ -470,7 +470,7 @@ async fn abandoned(store: &Arc<dyn Store>, workload: &WorkloadId) -> Deploy {
         started_at: now(),
     };
     let row = store.open_deploy(new).await.unwrap();
-    store.pin_deploy(&row.id, fake_pin(2)).await.unwrap();
+    store.pin_deploy(&row.id, fake_pin(2).into()).await.unwrap();
     row
 }
 
@@ -591,16 +591,22 @@ async fn watchers_hear_the_steps_and_the_outcome_then_the_end() {
     while let Some(event) = events.next().await {
         heard.push(event);
     }
-    assert!(
-        heard.contains(&DeployEvent::Step(DeployStep::Verifying)) || heard.len() == 1,
-        "{heard:?}"
-    );
+    let verified = |event: &DispatchEvent| {
+        matches!(
+            event,
+            DispatchEvent::Step {
+                step: DeployStep::Verifying,
+                ..
+            }
+        )
+    };
+    assert!(heard.iter().any(verified) || heard.len() == 1, "{heard:?}");
     let closed = Box::new(yard.store.deploy(&row.id).await.unwrap());
-    assert_eq!(heard.last(), Some(&DeployEvent::Closed(closed.clone())));
+    assert_eq!(heard.last(), Some(&DispatchEvent::Closed(closed.clone())));
     let mut late = yard.dispatcher.events(&row.id).await.unwrap();
     assert_eq!(
         (late.next().await, late.next().await),
-        (Some(DeployEvent::Closed(closed)), None)
+        (Some(DispatchEvent::Closed(closed)), None)
     );
 }
 

@@ -6,6 +6,8 @@ pub(crate) const WORKLOAD: &str = "shipslog.workload";
 pub(crate) const DEPLOY: &str = "shipslog.deploy";
 /// Which revision of the spec it was made from.
 pub(crate) const SPEC_REVISION: &str = "shipslog.spec-revision";
+/// Which source kind made it; absent from what earlier versions made, which was of kind `image`.
+pub(crate) const KIND: &str = "shipslog.kind";
 /// What it is for, if not to serve.
 pub(crate) const ROLE: &str = "shipslog.role";
 /// Which Compose project made it.

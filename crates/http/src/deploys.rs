@@ -13,8 +13,8 @@ use futures_util::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shipslog_core::deploys::{
-    Deploy, DeployEvent, DeployStep, DispatchRefusal, DispatchRequest, Dispatcher, FailureMarker, Page,
-    PinnedReference, Reason, RollbackConfig, RollbackRefusal, RollbackRequest, Strategy,
+    Deploy, DeployStep, DispatchEvent, DispatchRefusal, DispatchRequest, Dispatcher, FailureMarker, Page,
+    PartName, PartPin, PinnedReference, Reason, RollbackConfig, RollbackRefusal, RollbackRequest, Strategy,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::store::StoreError;
@@ -56,6 +56,8 @@ pub(crate) struct DeployRow {
     /// What that was pinned to, such as `registry/app@sha256:...`; `null` until it is pinned.
     #[schema(value_type = Option<String>)]
     reference: Option<PinnedReference>,
+    /// What each part was pinned to, by name, for a source kind that runs several; else empty.
+    parts: Vec<PartRow>,
     /// The spec revision that it used.
     spec_revision: u32,
     /// `running`, `succeeded`, `failed` or `interrupted`.
@@ -84,11 +86,39 @@ pub(crate) struct DeployRow {
     strategy: Option<Strategy>,
 }
 
+/// What one of several parts of a deploy was pinned to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Part)]
+struct PartRow {
+    /// Its name, such as that of a service of a Compose file.
+    #[schema(value_type = String)]
+    name: PartName,
+    /// Where its content can be had again.
+    #[schema(value_type = String)]
+    reference: PinnedReference,
+    /// What runs it reports this identity of itself.
+    #[schema(value_type = String)]
+    content: PinnedReference,
+}
+
+impl From<(PartName, PartPin)> for PartRow {
+    fn from((name, pin): (PartName, PartPin)) -> Self {
+        Self {
+            name,
+            reference: pin.reference,
+            content: pin.content,
+        }
+    }
+}
+
 /// Why a deploy failed.
 #[derive(Debug, Serialize, ToSchema)]
 struct Failure {
     /// One of a closed list.
     marker: FailureMarker,
+    /// Which of several parts failed; `null` when it was not one of them, or there is only one.
+    #[schema(value_type = Option<String>)]
+    part: Option<PartName>,
     /// What happened and what to look at.
     #[schema(value_type = String)]
     message: &'static str,
@@ -107,17 +137,21 @@ struct RollbackVerdict {
 impl DeployRow {
     pub(crate) fn new(dispatcher: &Dispatcher, row: Deploy) -> Self {
         let refusal = dispatcher.rollback_verdict(&row).err();
+        let (reference, parts) = row.pin.map(|pin| (pin.reference, pin.parts)).unzip();
+        let parts = parts.into_iter().flatten().map(PartRow::from).collect();
         Self {
             outcome: row.outcome.as_str(),
             error: row.outcome.marker().map(|marker| Failure {
                 marker,
+                part: row.failed_part,
                 message: marker.message(),
             }),
             rollback: RollbackVerdict {
                 possible: refusal.is_none(),
                 reason: refusal,
             },
-            reference: row.pin.map(|pin| pin.reference),
+            reference,
+            parts,
             id: row.id,
             workload_id: row.workload_id,
             source_kind: row.source_kind,
@@ -357,17 +391,22 @@ async fn deploy_events(
     let asked = Arc::clone(&api);
     let turned_away = async move { visitor.turned_away(&asked).await };
     let stream = stream::unfold((events, api), |(mut events, api)| async move {
-        let event = events.next().await?;
-        Some((Ok(encode(&api, event)), (events, api)))
+        loop {
+            if let Some(event) = encode(&api, events.next().await?) {
+                return Some((Ok(event), (events, api)));
+            }
+        }
     });
     Ok(Sse::new(stream.take_until(turned_away)).keep_alive(KeepAlive::default()))
 }
 
-fn encode(api: &Api, event: DeployEvent) -> Event {
+/// `None` for what the reader knows already, or need not know.
+fn encode(api: &Api, event: DispatchEvent) -> Option<Event> {
     match event {
-        DeployEvent::Step(step) => data("step", &step),
-        DeployEvent::Missed(missed) => data("missed", &json!({ "missed": missed })),
-        DeployEvent::Closed(row) => data("outcome", &DeployRow::new(&api.dispatcher, *row)),
+        DispatchEvent::Step { step, .. } => Some(data("step", &step)),
+        DispatchEvent::Missed(missed) => Some(data("missed", &json!({ "missed": missed }))),
+        DispatchEvent::Closed(row) => Some(data("outcome", &DeployRow::new(&api.dispatcher, *row))),
+        _ => None,
     }
 }
 

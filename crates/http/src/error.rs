@@ -201,6 +201,7 @@ impl From<DispatchRefusal> for Problem {
             }
             DispatchRefusal::Invalid(field) => Self::invalid(&field),
             DispatchRefusal::KeyReused => Self::conflict("The idempotency key was used for another request."),
+            DispatchRefusal::NotReady(missing) => Self::conflict(missing.join(" ")),
             DispatchRefusal::Rollback(reason) => Self::refused(reason),
             DispatchRefusal::ShuttingDown => Self::unavailable("The control plane is shutting down."),
             DispatchRefusal::EngineUnavailable => Self::unavailable(NO_ENGINE),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use shipslog_core::deploys::Kind;
 use shipslog_core::stats::{self, Tier};
 use shipslog_core::workloads::EngineInfo;
 use utoipa::ToSchema;
@@ -76,12 +77,41 @@ struct System {
     engine: EngineStatus,
     /// What reads the containers' counters.
     collector: CollectorStatus,
+    /// The source kinds that can be deployed, by name.
+    kinds: Vec<KindStatus>,
     /// Seconds between two stored samples.
     tick_interval_s: u64,
     /// Seconds for which history is kept: the longest window.
     retention_s: i64,
     /// How finely history is kept for how long.
     history: HistoryStatus,
+}
+
+/// A source kind that can be deployed.
+#[derive(Debug, Serialize, ToSchema)]
+struct KindStatus {
+    /// Its name in a spec, such as `image`.
+    kind: String,
+    /// Whether its deploys can be rolled back.
+    rollback: bool,
+    /// Whether nothing is missing. An engine that is away does not count here.
+    ready: bool,
+    /// The tools that it found on this machine, with their versions.
+    uses: Vec<String>,
+    /// What it lacks on this machine, and how to get it. Dispatches of it are refused until then.
+    missing: Vec<String>,
+}
+
+impl From<Kind> for KindStatus {
+    fn from(kind: Kind) -> Self {
+        Self {
+            kind: kind.name,
+            rollback: kind.can_roll_back,
+            ready: kind.readiness.missing.is_empty(),
+            uses: kind.readiness.uses,
+            missing: kind.readiness.missing,
+        }
+    }
 }
 
 /// Seconds for which each form of history is kept.
@@ -157,7 +187,7 @@ impl From<stats::CollectorStatus> for CollectorStatus {
     }
 }
 
-/// Version, who asks, store, engine, collector and sampling.
+/// Version, who asks, store, engine, collector, source kinds and sampling.
 #[utoipa::path(
     get,
     path = "/api/system",
@@ -177,6 +207,13 @@ async fn system(State(api): State<Arc<Api>>, Caller(identity): Caller) -> Json<S
         },
         engine: engine(&api).await,
         collector: api.collector.status().into(),
+        kinds: api
+            .dispatcher
+            .kinds()
+            .await
+            .into_iter()
+            .map(KindStatus::from)
+            .collect(),
         tick_interval_s: api.tick.as_secs(),
         retention_s: api.retention.longest.seconds(),
         history: HistoryStatus {

@@ -40,8 +40,8 @@ pub(crate) struct WorkloadBody {
     managed: bool,
     /// Summed up from its containers.
     state: WorkloadState,
-    /// The newest spec; `null` when observed. To viewers, `command`, the command of the healthcheck and the
-    /// literal `value`s of `env` are empty or left out: they may hold secrets in spite of all advice.
+    /// The newest spec; `null` when observed. To viewers, the `options` of the source, `command`, the command
+    /// of the healthcheck and the literal `value`s of `env` are empty or left out: they may hold secrets in spite of all advice.
     spec: Option<Spec>,
     /// The number of the newest spec; `null` when observed.
     spec_revision: Option<u32>,
@@ -134,6 +134,7 @@ impl WorkloadBody {
 fn shown_to(role: Role, spec: &Spec) -> Spec {
     let mut spec = spec.clone();
     if role < Role::Admin {
+        spec.source.options.clear();
         spec.command.clear();
         spec.env.iter_mut().for_each(|variable| variable.value = None);
         spec.healthcheck

@@ -1,18 +1,21 @@
 //! The choke point of everything that is deployed.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::events::Hub;
 use super::flights::Flights;
+use super::kinds::require_ready;
 use super::ledger::Ledger;
 use super::order::Order;
 use super::{
-    Deploy, DeployEvents, DispatchPlugin, DispatcherStatus, Outcome, Reason, RollbackConfig, RollbackRefusal,
-    RollbackRequest, replayable,
+    Deploy, DeployEvents, DispatchEvents, DispatchPlugin, DispatcherStatus, Kind, Outcome, Reason,
+    RollbackConfig, RollbackRefusal, RollbackRequest, replayable,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::secret::SecretSource;
@@ -59,6 +62,9 @@ pub enum DispatchRefusal {
     /// The key was used for a request that asked for something else.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The source kind lacks something on this machine: what, and how to get it.
+    #[error("the source kind is not ready: {}", .0.join(" "))]
+    NotReady(Vec<String>),
     /// The row cannot be rolled back to.
     #[error("rollback refused")]
     Rollback(#[source] RollbackRefusal),
@@ -107,6 +113,8 @@ pub struct Dispatcher {
 pub(super) struct Shared {
     pub(super) workloads: Arc<dyn WorkloadStore>,
     pub(super) ledger: Ledger,
+    pub(super) events: Hub,
+    pub(super) on_watch: Once,
     pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) timeout: Duration,
@@ -126,8 +134,11 @@ impl Dispatcher {
         options: DispatcherOptions,
     ) -> Self {
         let deploys: Arc<dyn Store> = Arc::clone(&store);
+        let events = Hub::default();
         let shared = Shared {
-            ledger: Ledger::new(deploys, Arc::clone(&clock), options.keep_deploys),
+            ledger: Ledger::new(deploys, Arc::clone(&clock), options.keep_deploys, events.clone()),
+            events,
+            on_watch: Once::new(),
             workloads: store,
             secrets,
             clock,
@@ -165,13 +176,27 @@ impl Dispatcher {
     /// The field that is wrong.
     pub fn check(&self, spec: &Spec) -> Result<(), FieldError> {
         spec.validate()?;
-        let unknown = || FieldError::new("source.kind", "no plugin is registered for this source kind");
-        let plugin = self.plugin(&spec.source.kind).ok_or_else(unknown)?;
+        let plugin = self
+            .plugin(&spec.source.kind)
+            .ok_or_else(|| self.unknown_kind())?;
         if spec.rollout.on_unhealthy == OnUnhealthy::Rollback && plugin.rollback().is_none() {
             let message = "this source kind cannot roll back";
             return Err(FieldError::new("rollout.on_unhealthy", message));
         }
         plugin.check(spec)
+    }
+
+    fn unknown_kind(&self) -> FieldError {
+        let mut known: Vec<&str> = self.plugins.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        FieldError::new("source.kind", format!("must be one of {}", known.join(", ")))
+    }
+
+    /// The source kinds that are registered, by name, with what each can do and what it lacks.
+    pub async fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = join_all(self.plugins().map(|plugin| Kind::of(plugin.as_ref()))).await;
+        kinds.sort_by(|a, b| a.name.cmp(&b.name));
+        kinds
     }
 
     /// Starts a deploy and answers its running row; for a known idempotency key, the first row as it stands.
@@ -182,6 +207,10 @@ impl Dispatcher {
         self.admit(request.note.as_deref(), request.idempotency_key.as_deref())?;
         let workload = self.shared.workloads.workload(&request.workload).await?;
         let order = self.order(workload, &request)?;
+        if let Some(row) = self.repeated(&order).await? {
+            return Ok(row);
+        }
+        require_ready(order.plugin.as_ref()).await?;
         self.start(order).await
     }
 
@@ -233,6 +262,7 @@ impl Dispatcher {
         if self.shared.flights.is_claimed(&workload.id) {
             return Err(DispatchRefusal::Busy);
         }
+        require_ready(order.plugin.as_ref()).await?;
         order.preflight().await.map_err(DispatchRefusal::Rollback)?;
         self.start(order).await
     }
@@ -249,38 +279,15 @@ impl Dispatcher {
         let plugin = self
             .plugin(&target.source_kind)
             .ok_or(refuse(RollbackRefusal::KindCannotRollBack))?;
-        let pin = target.pin.clone().ok_or(refuse(RollbackRefusal::NotPinned))?;
-        let (spec, revision) = self.spec_for(workload, target, request.config).await?;
-        if spec.source.kind != target.source_kind {
+        let mut record = self.record(target).await?;
+        if request.config == RollbackConfig::Current {
+            let (spec, revision) = workload.spec().ok_or(DispatchRefusal::Observed)?;
+            (record.spec, record.spec_revision) = (spec.clone(), revision);
+        }
+        if record.spec.source.kind != target.source_kind {
             return Err(refuse(RollbackRefusal::KindCannotRollBack));
         }
-        Ok(Order::replay(
-            Arc::clone(plugin),
-            spec,
-            revision,
-            target,
-            pin,
-            reason,
-            request,
-        ))
-    }
-
-    async fn spec_for(
-        &self,
-        workload: &Workload,
-        target: &Deploy,
-        config: RollbackConfig,
-    ) -> Result<(Spec, u32), DispatchRefusal> {
-        if config == RollbackConfig::Current {
-            let (spec, revision) = workload.spec().ok_or(DispatchRefusal::Observed)?;
-            return Ok((spec.clone(), revision));
-        }
-        let spec = self
-            .shared
-            .workloads
-            .spec_revision(&workload.id, target.spec_revision)
-            .await?;
-        Ok((spec, target.spec_revision))
+        Ok(Order::replay(Arc::clone(plugin), target, record, reason, request))
     }
 
     fn admit(&self, note: Option<&str>, key: Option<&str>) -> Result<(), DispatchRefusal> {
@@ -323,12 +330,17 @@ impl Dispatcher {
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown row.
     pub async fn events(&self, id: &DeployId) -> Result<DeployEvents, StoreError> {
-        if let Some(flight) = self.shared.flights.of_deploy(id) {
-            return Ok(flight.progress.subscribe());
+        if let Some(events) = self.shared.events.subscribe_to(id) {
+            return Ok(events);
         }
         Ok(DeployEvents::of_closed(
             self.shared.ledger.store().deploy(id).await?,
         ))
+    }
+
+    /// What happens to all dispatches from now on: for whoever is to be told of every outcome, whatever caused it.
+    pub fn subscribe(&self) -> DispatchEvents {
+        self.shared.events.subscribe()
     }
 
     /// Cancels a dispatch under way: what ran before is put back and the row is closed as failed with `cancelled`. Answers whether there

@@ -9,17 +9,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::dispatcher::Shared;
+use super::events::Telling;
 use super::flights::{Claim, Flight};
 use super::hold::held;
+use super::ledger::Failure;
 use super::order::Order;
-use super::recovery::is;
+use super::record::read_env;
+use super::recovery::missing;
 use super::{
-    Deploy, DeployStep, DispatchError, DispatchRefusal, Dispatcher, FailureMarker, Job, Outcome, Pin,
-    Progress, Running,
+    Deploy, DeployStep, DispatchError, DispatchEvent, DispatchRefusal, Dispatcher, FailureMarker, Job,
+    Outcome, PartName, Pin, Pinned, Progress, Running,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::redact::Redactor;
-use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::workloads::Spec;
 
@@ -29,7 +31,7 @@ pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 /// The telling side of a [`Flight`].
 #[derive(Debug)]
 struct Pilot {
-    progress: Progress,
+    telling: Telling,
     cancel: CancellationToken,
     closed: watch::Sender<Option<Deploy>>,
 }
@@ -48,6 +50,7 @@ impl Dispatcher {
     }
 
     async fn begin(self, order: Order) -> Result<Deploy, DispatchRefusal> {
+        self.stand_watch();
         if let Some(row) = self.repeated(&order).await? {
             return Ok(row);
         }
@@ -57,7 +60,8 @@ impl Dispatcher {
             .claim(&order.workload)
             .ok_or(DispatchRefusal::Busy)?;
         let row = shared.ledger.open(order.row(shared.clock.now())).await?;
-        let pilot = take_off(&claim, &row.id);
+        let pilot = take_off(&claim, shared.events.take_up(&row.workload_id, &row.id), &row.id);
+        pilot.telling.tell(DispatchEvent::Started(Box::new(row.clone())));
         info!(workload = %row.workload_id, deploy = %row.id, reason = row.reason.as_str(), "dispatch begins");
         shared
             .tasks
@@ -84,18 +88,13 @@ impl Dispatcher {
         let turn = self.shared.flights.turn(&row.workload_id).await;
         let closed = match self.attempt(&pilot, order, &row).await {
             Ok(()) => self.shared.ledger.close(&row.id, Outcome::Succeeded, true).await,
-            Err(Ending::Failed(marker)) => self.fail(&pilot, &row, marker).await,
+            Err(Ending::Failed(failure)) => self.fail(&pilot, &row, failure).await,
             Err(Ending::Interrupted) => self.close_interrupted(&row).await,
         };
         drop(claim);
-        if closed
-            .as_ref()
-            .is_some_and(|row| row.outcome == Outcome::Succeeded)
-        {
-            self.settle(&row.workload_id, Some((&row.source_kind, &row.id)))
-                .await;
+        if let Some(row) = closed.as_ref().filter(|row| row.outcome == Outcome::Succeeded) {
+            self.settle(&row.workload_id, Some(row)).await;
         }
-        self.watch_over(&row.workload_id).await;
         announce(&pilot, closed);
         self.shared.ledger.prune(&row.workload_id).await;
         drop(turn);
@@ -106,13 +105,13 @@ impl Dispatcher {
             Arc::clone(&self.shared),
             order,
             row.clone(),
-            pilot.progress.clone(),
+            pilot.telling.progress().clone(),
         );
         let mut task = tokio::spawn(work);
         let ending = tokio::select! {
             done = &mut task => return landed(done),
             () = pilot.cancel.cancelled() => self.cancelled(),
-            () = tokio::time::sleep(self.shared.timeout) => Ending::Failed(FailureMarker::TimedOut),
+            () = tokio::time::sleep(self.shared.timeout) => Ending::Failed(FailureMarker::TimedOut.into()),
         };
         put_down(task).await;
         Err(ending)
@@ -122,44 +121,37 @@ impl Dispatcher {
     fn cancelled(&self) -> Ending {
         match self.shared.stop.is_cancelled() {
             true => Ending::Interrupted,
-            false => Ending::Failed(FailureMarker::Cancelled),
+            false => Ending::Failed(FailureMarker::Cancelled.into()),
         }
     }
 
-    async fn fail(&self, pilot: &Pilot, row: &Deploy, marker: FailureMarker) -> Option<Deploy> {
-        pilot.progress.step(DeployStep::Restoring);
+    async fn fail(&self, pilot: &Pilot, row: &Deploy, failure: Failure) -> Option<Deploy> {
+        pilot.telling.progress().step(DeployStep::Restoring);
         let previous = self.shared.ledger.store().current_deploy(&row.workload_id).await;
         match &previous {
-            Ok(previous) => {
-                let keep = previous.as_ref().map(|row| (row.source_kind.as_str(), &row.id));
-                self.settle(&row.workload_id, keep).await;
-            }
+            Ok(previous) => self.settle(&row.workload_id, previous.as_ref()).await,
             // Without the ledger nobody knows what to keep: nothing is touched now.
             Err(_) => self.unsettled(&row.workload_id),
         }
-        self.shared
-            .ledger
-            .close(&row.id, Outcome::Failed(marker), false)
-            .await
+        self.shared.ledger.close_failed(&row.id, failure).await
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Ending {
-    Failed(FailureMarker),
+    Failed(Failure),
     Interrupted,
 }
 
-fn take_off(claim: &Claim, deploy: &DeployId) -> Pilot {
+fn take_off(claim: &Claim, telling: Telling, deploy: &DeployId) -> Pilot {
     let (closed, seen) = watch::channel(None);
     let pilot = Pilot {
-        progress: Progress::default(),
+        telling,
         cancel: CancellationToken::new(),
         closed,
     };
     claim.take_off(Flight {
         deploy: deploy.clone(),
-        progress: pilot.progress.clone(),
         cancel: pilot.cancel.clone(),
         closed: seen,
     });
@@ -168,9 +160,9 @@ fn take_off(claim: &Claim, deploy: &DeployId) -> Pilot {
 
 fn landed(done: Result<Result<(), DispatchError>, JoinError>) -> Result<(), Ending> {
     match done {
-        Ok(result) => result.map_err(|error| Ending::Failed(error.marker())),
+        Ok(result) => result.map_err(|error| Ending::Failed(error.into())),
         // A panic of a plugin: its message went to the panic hook.
-        Err(_) => Err(Ending::Failed(FailureMarker::Internal)),
+        Err(_) => Err(Ending::Failed(FailureMarker::Internal.into())),
     }
 }
 
@@ -184,8 +176,8 @@ async fn put_down(task: JoinHandle<Result<(), DispatchError>>) {
 fn announce(pilot: &Pilot, closed: Option<Deploy>) {
     let Some(row) = closed else { return };
     info!(workload = %row.workload_id, deploy = %row.id, outcome = row.outcome.as_str(),
-          marker = row.outcome.marker().map(FailureMarker::as_str), "dispatch ends");
-    pilot.progress.closed(row.clone());
+          marker = row.outcome.marker().map(FailureMarker::as_str), part = row.failed_part.as_ref().map(PartName::as_str), "dispatch ends");
+    pilot.telling.tell(DispatchEvent::Closed(Box::new(row.clone())));
     pilot.closed.send_replace(Some(row));
 }
 
@@ -199,8 +191,10 @@ async fn execute(
     let done = execute_visibly(&shared, &order, &row, progress, &mut redactor).await;
     done.map_err(|error| {
         let marker = error.marker();
-        warn!(workload = %row.workload_id, deploy = %row.id, marker = marker.as_str(), detail = error.redacted(&redactor), "dispatch failed");
-        DispatchError::new(marker, "")
+        let part = error.part().cloned();
+        warn!(workload = %row.workload_id, deploy = %row.id, marker = marker.as_str(), part = part.as_ref().map(PartName::as_str), detail = error.redacted(&redactor), "dispatch failed");
+        let bare = DispatchError::new(marker, "");
+        part.into_iter().fold(bare, DispatchError::of_part)
     })
 }
 
@@ -211,7 +205,7 @@ async fn execute_visibly(
     progress: Progress,
     redactor: &mut Redactor,
 ) -> Result<(), DispatchError> {
-    let env = read_env(shared, &order.spec).await?;
+    let env = read_env(shared.secrets.as_ref(), &order.spec.env).await?;
     env.iter().for_each(|(_, value)| redactor.hide(value.expose()));
     let previous = shared
         .ledger
@@ -228,12 +222,17 @@ async fn execute_visibly(
         spec_revision: order.revision,
         strategy: row.strategy,
         env,
+        secrets: Arc::clone(&shared.secrets),
         progress,
     };
-    let pin = obtain_pin(shared, order, &job).await?;
-    order.plugin.run(&job, &pin).await?;
+    let pinned = obtain_pin(shared, order, &job).await?;
+    order.plugin.run(&job, &pinned).await?;
     job.progress.step(DeployStep::Verifying);
-    verify(&order.plugin.running(&job.workload).await?, &job.deploy, &pin)
+    verify(
+        &order.plugin.running(&job.workload).await?,
+        &job.deploy,
+        &pinned.pin,
+    )
 }
 
 /// Whatever in a spec may be a secret in spite of all advice.
@@ -247,53 +246,51 @@ fn sensitive(spec: &Spec) -> Redactor {
     redactor
 }
 
-async fn read_env(shared: &Shared, spec: &Spec) -> Result<Vec<(String, Secret<String>)>, DispatchError> {
-    let mut env = Vec::with_capacity(spec.env.len());
-    for var in &spec.env {
-        let value = match (&var.value, &var.secret) {
-            (_, Some(reference)) => {
-                let missing =
-                    |_| DispatchError::new(FailureMarker::SecretMissing, format!("env {}", var.name));
-                shared.secrets.read(reference).await.map_err(missing)?
-            }
-            (Some(value), None) => Secret::new(value.as_str().to_owned()),
-            (None, None) => Secret::new(String::new()),
-        };
-        env.push((var.name.clone(), value));
+async fn obtain_pin(shared: &Shared, order: &Order, job: &Job) -> Result<Pinned, DispatchError> {
+    job.progress.step(DeployStep::Resolving);
+    if let Some(recorded) = order.target.as_ref().and_then(|target| target.pinned.as_ref()) {
+        return obtain_again(shared, order, job, recorded).await;
     }
-    Ok(env)
+    let pinned = order.plugin.resolve(job).await?;
+    if order.reason.is_automatic() && !order.force {
+        refuse_held(shared, &job.workload, &pinned.pin).await?;
+    }
+    write_pin(shared, job, &pinned).await?;
+    Ok(pinned)
 }
 
-async fn obtain_pin(shared: &Shared, order: &Order, job: &Job) -> Result<Pin, DispatchError> {
-    job.progress.step(DeployStep::Resolving);
-    if let Some(pin) = &order.pin {
-        let incapable = || DispatchError::new(FailureMarker::Internal, "the plugin no longer rolls back");
-        order
-            .plugin
-            .rollback()
-            .ok_or_else(incapable)?
-            .obtain(job, pin)
-            .await?;
-        return Ok(pin.clone());
+async fn obtain_again(
+    shared: &Shared,
+    order: &Order,
+    job: &Job,
+    recorded: &Pinned,
+) -> Result<Pinned, DispatchError> {
+    let incapable = || DispatchError::new(FailureMarker::Internal, "the plugin no longer rolls back");
+    let capable = order.plugin.rollback().ok_or_else(incapable)?;
+    let obtained = capable.obtain(job, recorded).await?;
+    if obtained.pin.reference != recorded.pin.reference {
+        let detail = format!("{} was obtained instead", obtained.pin.reference);
+        return Err(DispatchError::new(FailureMarker::ImageMismatch, detail));
     }
-    let pin = order.plugin.resolve(job).await?;
-    if order.reason.is_automatic() && !order.force {
-        refuse_held(shared, &job.workload, &pin).await?;
+    if obtained != *recorded {
+        write_pin(shared, job, &obtained).await?;
     }
-    shared
-        .ledger
-        .store()
-        .pin_deploy(&job.deploy, pin.clone())
+    Ok(obtained)
+}
+
+async fn write_pin(shared: &Shared, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
+    let store = shared.ledger.store();
+    store
+        .pin_deploy(&job.deploy, pinned.clone())
         .await
-        .map_err(ledger_failed)?;
-    Ok(pin)
+        .map_err(ledger_failed)
 }
 
 /// The row is not pinned then: what it would have run was never touched.
 async fn refuse_held(shared: &Shared, workload: &WorkloadId, pin: &Pin) -> Result<(), DispatchError> {
     let rows = shared.ledger.rows(workload).await.map_err(ledger_failed)?;
     match held(&rows) {
-        Some(held) if held.content == pin.content => Err(DispatchError::new(FailureMarker::Held, "held")),
+        Some(held) if held.is_same_version(pin) => Err(DispatchError::new(FailureMarker::Held, "held")),
         _ => Ok(()),
     }
 }
@@ -302,19 +299,22 @@ fn ledger_failed(error: StoreError) -> DispatchError {
     DispatchError::new(FailureMarker::Internal, format!("ledger: {error}"))
 }
 
-/// Compares what runs with what was pinned: something must run, all of it must be of this deploy, and all of it must be the pin.
+/// Compares what runs with what was pinned: every part must run, all of it must be of this deploy, and all of it must be the pin.
 fn verify(running: &[Running], deploy: &DeployId, pin: &Pin) -> Result<(), DispatchError> {
     if running.is_empty() {
         return Err(DispatchError::new(FailureMarker::ExitedAtOnce, "nothing runs"));
     }
-    let stranger = running
-        .iter()
-        .find(|part| part.deploy != *deploy || !is(part, Some(pin)));
-    match stranger {
-        Some(part) => Err(DispatchError::new(
-            FailureMarker::ImageMismatch,
-            format!("{} runs {}", part.deploy, part.content),
-        )),
+    let is_ours = |part: &Running| part.deploy.as_ref().is_none_or(|of| of == deploy);
+    if let Some(stranger) = running.iter().find(|part| !is_ours(part) || !pin.is(part)) {
+        let detail = format!("{:?} runs {}", stranger.deploy, stranger.content);
+        let error = DispatchError::new(FailureMarker::ImageMismatch, detail);
+        return Err(stranger.part.iter().cloned().fold(error, DispatchError::of_part));
+    }
+    match missing(pin, running) {
+        Some(part) => {
+            let error = DispatchError::new(FailureMarker::ExitedAtOnce, "it does not run");
+            Err(error.of_part(part.clone()))
+        }
         None => Ok(()),
     }
 }

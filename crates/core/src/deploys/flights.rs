@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Deploy, Progress};
+use super::Deploy;
 use crate::id::{DeployId, WorkloadId};
 
 /// A dispatch under way, as those see it who watch, await or cancel it.
 #[derive(Debug, Clone)]
 pub(super) struct Flight {
     pub(super) deploy: DeployId,
-    pub(super) progress: Progress,
     pub(super) cancel: CancellationToken,
     pub(super) closed: watch::Receiver<Option<Deploy>>,
 }
@@ -84,12 +83,17 @@ impl Flights {
         turn.lock_owned().await
     }
 
-    /// What ends the watch over a workload's newest deploy, which takes the place of an earlier watch.
-    pub(super) fn begin_watch(&self, workload: &WorkloadId) -> CancellationToken {
+    /// What ends the watch over a workload's newest deploy, which takes the place of an earlier watch. `None` while somebody has the
+    /// workload's slot: when that is over, there may be something else to watch.
+    pub(super) fn begin_watch(&self, workload: &WorkloadId) -> Option<CancellationToken> {
+        let slots = lock(&self.slots);
+        if slots.contains_key(workload) {
+            return None;
+        }
         let end = CancellationToken::new();
         let former = lock(&self.watches).insert(workload.clone(), end.clone());
         former.inspect(CancellationToken::cancel);
-        end
+        Some(end)
     }
 
     /// Whoever touches the workload ends the watch over what it ran.

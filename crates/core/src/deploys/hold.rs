@@ -9,10 +9,5 @@ pub(super) fn held(rows: &[Deploy]) -> Option<&Pin> {
     let rollback = ran.next().filter(|row| row.reason.is_rollback())?;
     // Back to what ran already is no judgement on it.
     let left = ran.next()?.pin.as_ref();
-    left.filter(|left| {
-        rollback
-            .pin
-            .as_ref()
-            .is_none_or(|now| now.content != left.content)
-    })
+    left.filter(|left| rollback.pin.as_ref().is_none_or(|now| !now.is_same_version(left)))
 }

@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use super::events::Hub;
 use super::flights::lock;
-use super::{ClosedDeploys, Closing, Deploy, DeployStore, NewDeploy, Outcome, Page, prunable};
+use super::{
+    ClosedDeploys, Closing, Deploy, DeployStore, DispatchError, DispatchEvent, FailureMarker, NewDeploy,
+    Outcome, Page, PartName, prunable,
+};
 use crate::id::{DeployId, WorkloadId};
 use crate::store::StoreError;
 use crate::time::Clock;
@@ -16,6 +20,28 @@ use crate::time::Clock;
 /// Pauses between the attempts to close a row, about 20 s in all: longer than a checkpoint or a backup blocks, and shorter
 /// than anybody wants a shutdown to take.
 const CLOSE_PAUSES_MS: [u64; 8] = [50, 200, 500, 1_000, 2_000, 4_000, 6_000, 6_000];
+
+/// How a dispatch failed, as far as the ledger has room for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) marker: FailureMarker,
+    pub(super) part: Option<PartName>,
+}
+
+impl From<FailureMarker> for Failure {
+    fn from(marker: FailureMarker) -> Self {
+        Self { marker, part: None }
+    }
+}
+
+impl From<DispatchError> for Failure {
+    fn from(error: DispatchError) -> Self {
+        Self {
+            marker: error.marker(),
+            part: error.part().cloned(),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -25,16 +51,18 @@ pub(super) struct Ledger {
     /// Rows that are over and could not be closed.
     unclosed: Mutex<HashMap<DeployId, Closing>>,
     closed: Mutex<ClosedDeploys>,
+    events: Hub,
 }
 
 impl Ledger {
-    pub(super) fn new(store: Arc<dyn DeployStore>, clock: Arc<dyn Clock>, keep: usize) -> Self {
+    pub(super) fn new(store: Arc<dyn DeployStore>, clock: Arc<dyn Clock>, keep: usize, events: Hub) -> Self {
         Self {
             store,
             clock,
             keep,
             unclosed: Mutex::default(),
             closed: Mutex::default(),
+            events,
         }
     }
 
@@ -61,6 +89,7 @@ impl Ledger {
             let closing = known.unwrap_or_else(|| self.closing(Outcome::Interrupted, false));
             let row = self.store.close_deploy(&row.id, closing).await?;
             self.count(&row);
+            self.events.tell(DispatchEvent::Closed(Box::new(row)));
         }
         Ok(())
     }
@@ -86,6 +115,7 @@ impl Ledger {
     fn closing(&self, outcome: Outcome, current: bool) -> Closing {
         Closing {
             outcome,
+            failed_part: None,
             current,
             finished_at: self.clock.now(),
         }
@@ -93,9 +123,19 @@ impl Ledger {
 
     /// Closes a row, trying for about 20 s. `None` when that was in vain: then it is closed before the next dispatch, or at the next start.
     pub(super) async fn close(&self, id: &DeployId, outcome: Outcome, current: bool) -> Option<Deploy> {
-        let closing = self.closing(outcome, current);
+        self.close_as(id, self.closing(outcome, current)).await
+    }
+
+    /// Closes a row as failed, like [`close`](Self::close).
+    pub(super) async fn close_failed(&self, id: &DeployId, failure: Failure) -> Option<Deploy> {
+        let mut closing = self.closing(Outcome::Failed(failure.marker), false);
+        closing.failed_part = failure.part;
+        self.close_as(id, closing).await
+    }
+
+    async fn close_as(&self, id: &DeployId, closing: Closing) -> Option<Deploy> {
         for pause in CLOSE_PAUSES_MS {
-            match self.store.close_deploy(id, closing).await {
+            match self.store.close_deploy(id, closing.clone()).await {
                 Ok(row) => {
                     self.count(&row);
                     return Some(row);
@@ -109,7 +149,7 @@ impl Ledger {
             }
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
-        error!(deploy = %id, outcome = outcome.as_str(), "a deploy could not be closed; it stays running until the ledger can be written");
+        error!(deploy = %id, outcome = closing.outcome.as_str(), "a deploy could not be closed; it stays running until the ledger can be written");
         lock(&self.unclosed).insert(id.clone(), closing);
         None
     }

@@ -44,13 +44,23 @@ pub enum FailureMarker {
     SecretMissing,
     /// An automatic trigger asked for what was just rolled back from.
     Held,
+    /// The source refuses the credentials, or wants some.
+    SourceDenied,
+    /// The source does not answer.
+    SourceUnreachable,
+    /// The source has no such repository, branch, tag or commit.
+    SourceNotFound,
+    /// What the source holds cannot be deployed: a file is missing, or not what it should be.
+    SourceInvalid,
+    /// The build failed.
+    BuildFailed,
     /// A fault of the control plane or of a plugin.
     Internal,
 }
 
 impl FailureMarker {
     /// Every marker.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::ReferenceInvalid,
         Self::RegistryDenied,
         Self::RegistryUnreachable,
@@ -69,6 +79,11 @@ impl FailureMarker {
         Self::TimedOut,
         Self::SecretMissing,
         Self::Held,
+        Self::SourceDenied,
+        Self::SourceUnreachable,
+        Self::SourceNotFound,
+        Self::SourceInvalid,
+        Self::BuildFailed,
         Self::Internal,
     ];
 
@@ -93,6 +108,11 @@ impl FailureMarker {
             Self::TimedOut => "timed_out",
             Self::SecretMissing => "secret_missing",
             Self::Held => "held",
+            Self::SourceDenied => "source_denied",
+            Self::SourceUnreachable => "source_unreachable",
+            Self::SourceNotFound => "source_not_found",
+            Self::SourceInvalid => "source_invalid",
+            Self::BuildFailed => "build_failed",
             Self::Internal => "internal",
         }
     }
@@ -136,6 +156,19 @@ impl FailureMarker {
             Self::SecretMissing => "A secret that the spec refers to could not be read.",
             Self::Held => {
                 "This was rolled back from just before, so an automatic trigger may not deploy it again. Deploy it by hand once it is right."
+            }
+            Self::SourceDenied => {
+                "The source repository denied access. Check the token in the spec, and that the repository exists."
+            }
+            Self::SourceUnreachable => "The source did not answer. Check its address and the network.",
+            Self::SourceNotFound => {
+                "The source has no such repository, branch, tag or commit. Check the reference."
+            }
+            Self::SourceInvalid => {
+                "The source cannot be deployed: a file that the spec names is missing, outside of it, or not valid."
+            }
+            Self::BuildFailed => {
+                "The image could not be built. Build it by hand to see what its steps print."
             }
             Self::Internal => {
                 "The dispatch failed for a reason inside the control plane; see the server's log."

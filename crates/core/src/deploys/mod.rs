@@ -1,32 +1,40 @@
 //! The deploy ledger: every dispatch, what it was pinned to, and how it ended.
 
 mod dispatcher;
+mod events;
 mod flight;
 mod flights;
 mod hold;
+mod kinds;
 mod ledger;
 mod marker;
 mod model;
 mod order;
+mod part;
 mod pin;
 mod plugin;
-mod progress;
 mod prune;
+mod record;
 mod recovery;
 mod rollback;
 mod settling;
 mod status;
+mod step;
 mod store;
 mod watch;
 
 pub use dispatcher::{DispatchRefusal, DispatchRequest, Dispatcher, DispatcherOptions};
+pub use events::{DeployEvents, DispatchEvent, DispatchEvents, Progress};
+pub use kinds::Kind;
 pub use marker::FailureMarker;
 pub use model::{Deploy, Outcome, Reason, Strategy};
-pub use pin::{InvalidPin, Pin, PinnedReference};
-pub use plugin::{DispatchError, DispatchPlugin, Job, RollbackCapable, Running};
-pub use progress::{DeployEvent, DeployEvents, DeployStep, Progress};
+pub use part::{InvalidPartName, PartName};
+pub use pin::{InvalidPin, PartPin, Pin, Pinned, PinnedReference, Plan};
+pub use plugin::{DispatchError, DispatchPlugin, Job, Readiness, RollbackCapable, Running};
 pub use prune::prunable;
+pub use record::Record;
 pub use recovery::{Survivor, survivor};
 pub use rollback::{RollbackConfig, RollbackRefusal, RollbackRequest, replayable};
 pub use status::{ClosedDeploys, DispatcherStatus};
+pub use step::{DeployStep, PartStep};
 pub use store::{Closing, DeployStore, NewDeploy, Page};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailureMarker, Pin};
+use super::{FailureMarker, PartName, Pin};
 use crate::id::{DeployId, WorkloadId};
 use crate::time::Timestamp;
 
@@ -25,6 +25,8 @@ pub struct Deploy {
     pub spec_revision: u32,
     /// How it stands or ended.
     pub outcome: Outcome,
+    /// Which of several parts failed, if one did.
+    pub failed_part: Option<PartName>,
     /// Who caused it: a token's name, a webhook provider.
     pub triggered_by: String,
     /// A note by whoever caused it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Deploy, DispatchPlugin, DispatchRequest, NewDeploy, Pin, Reason, RollbackRefusal, RollbackRequest,
+    Deploy, DispatchPlugin, DispatchRequest, NewDeploy, Reason, Record, RollbackRefusal, RollbackRequest,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ pub(super) struct Order {
     pub(super) revision: u32,
     pub(super) requested: String,
     /// What a rollback replays.
-    pub(super) pin: Option<Pin>,
+    pub(super) target: Option<Record>,
     pub(super) key: Option<String>,
     pub(super) reason: Reason,
     /// Whether it may run what was just rolled back from.
@@ -43,7 +43,7 @@ impl Order {
             requested: spec.source.reference.clone(),
             spec,
             revision,
-            pin: None,
+            target: None,
             key: request.idempotency_key.clone(),
             reason: request.reason,
             force: request.force,
@@ -56,10 +56,8 @@ impl Order {
 
     pub(super) fn replay(
         plugin: Arc<dyn DispatchPlugin>,
-        spec: Spec,
-        revision: u32,
         target: &Deploy,
-        pin: Pin,
+        record: Record,
         reason: Reason,
         request: &RollbackRequest,
     ) -> Self {
@@ -67,9 +65,9 @@ impl Order {
             workload: target.workload_id.clone(),
             plugin,
             requested: target.requested.clone(),
-            spec,
-            revision,
-            pin: Some(pin),
+            spec: record.spec.clone(),
+            revision: record.spec_revision,
+            target: Some(record),
             key: request.idempotency_key.clone(),
             reason,
             force: true,
@@ -86,8 +84,8 @@ impl Order {
             .plugin
             .rollback()
             .ok_or(RollbackRefusal::KindCannotRollBack)?;
-        let pin = self.pin.as_ref().ok_or(RollbackRefusal::NotPinned)?;
-        capable.preflight(pin).await
+        let target = self.target.as_ref().ok_or(RollbackRefusal::NotPinned)?;
+        capable.preflight(target).await
     }
 
     /// Whether `row` was opened by the same request.
@@ -102,7 +100,7 @@ impl Order {
             source_kind: self.plugin.kind().to_owned(),
             reason: self.reason,
             requested: self.requested.clone(),
-            pin: self.pin.clone(),
+            pinned: self.target.as_ref().and_then(|target| target.pinned.clone()),
             spec_revision: self.revision,
             triggered_by: self.triggered_by.clone(),
             note: self.note.clone(),

@@ -1,9 +1,12 @@
 //! References that cannot move.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::{PartName, Running};
 
 /// A reference to content that cannot change under its name: `registry/app@sha256:…`, or `sha256:…` for an image that exists only
 /// on its host. Other source kinds use their own name and algorithm: `config@git:<commit>`.
@@ -106,8 +109,84 @@ pub struct Pin {
     /// Where the content can be had again.
     pub reference: PinnedReference,
     /// The identity that whatever runs it reports of itself: for a container its image id. The two differ because a registry
-    /// names a manifest and an engine names the configuration inside it. A bare digest, without a name.
+    /// names a manifest and an engine names the configuration inside it. A bare digest, without a name. Of several parts it
+    /// stands for all of them, and each reports its own.
     pub content: PinnedReference,
+    /// What each part is pinned to, for a deploy that runs several things; else empty.
+    pub parts: BTreeMap<PartName, PartPin>,
+}
+
+/// What one part of a deploy was pinned to; the fields mean the same as those of a [`Pin`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartPin {
+    /// Where the content can be had again.
+    pub reference: PinnedReference,
+    /// What runs it reports this identity of itself.
+    pub content: PinnedReference,
+}
+
+impl Pin {
+    /// The pin of a single thing.
+    pub fn new(reference: PinnedReference, content: PinnedReference) -> Self {
+        Self {
+            reference,
+            content,
+            parts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether something that runs is what was pinned.
+    pub fn is(&self, running: &Running) -> bool {
+        let pinned = match &running.part {
+            Some(part) => self.parts.get(part).map(|part| &part.content),
+            None if self.parts.is_empty() => Some(&self.content),
+            None => None,
+        };
+        pinned == Some(&running.content)
+    }
+
+    /// Whether both stand for the same version, be it that one of them was built anew from the same source.
+    pub fn is_same_version(&self, other: &Self) -> bool {
+        self.content == other.content || self.reference == other.reference
+    }
+}
+
+/// What a dispatch runs: its pin and, for kinds whose pin does not say all of it, the text to be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// What the row of the ledger shows.
+    pub pin: Pin,
+    /// What else it takes to run exactly the same again.
+    pub plan: Option<Plan>,
+}
+
+impl From<Pin> for Pinned {
+    fn from(pin: Pin) -> Self {
+        Self { pin, plan: None }
+    }
+}
+
+/// A text that a plugin writes to run exactly the same again, such as a Compose file in which every image is pinned. It is kept with the
+/// row and shown to nobody. Secrets belong in it as references only; `Debug` does not show it all the same.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plan(String);
+
+impl Plan {
+    /// A plan. Only its plugin understands it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plan({} bytes)", self.0.len())
+    }
 }
 
 #[cfg(test)]

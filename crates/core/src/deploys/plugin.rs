@@ -1,13 +1,14 @@
 //! What a source kind implements.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{FailureMarker, Pin, Progress, RollbackRefusal, Strategy};
+use super::{FailureMarker, PartName, Pinned, PinnedReference, Progress, Record, RollbackRefusal, Strategy};
 use crate::id::{DeployId, WorkloadId};
 use crate::redact::Redactor;
-use crate::secret::Secret;
+use crate::secret::{NoSecrets, Secret, SecretSource};
 use crate::workloads::{FieldError, Spec};
 
 /// A dispatch that failed: the marker for the ledger and, out of reach of any formatting, the detail for the log.
@@ -21,6 +22,7 @@ use crate::workloads::{FieldError, Spec};
 /// ```
 pub struct DispatchError {
     marker: FailureMarker,
+    part: Option<PartName>,
     detail: String,
     redactor: Redactor,
 }
@@ -30,6 +32,7 @@ impl DispatchError {
     pub fn new(marker: FailureMarker, detail: impl Into<String>) -> Self {
         Self {
             marker,
+            part: None,
             detail: detail.into(),
             redactor: Redactor::default(),
         }
@@ -42,9 +45,21 @@ impl DispatchError {
         self
     }
 
+    /// Says which of several parts failed: the row will name it.
+    #[must_use]
+    pub fn of_part(mut self, part: PartName) -> Self {
+        self.part = Some(part);
+        self
+    }
+
     /// The marker.
     pub fn marker(&self) -> FailureMarker {
         self.marker
+    }
+
+    /// Which of several parts failed, if one did.
+    pub fn part(&self) -> Option<&PartName> {
+        self.part.as_ref()
     }
 
     /// The detail, fit for the log, with what `job` must not show taken out as well.
@@ -88,6 +103,9 @@ pub struct Job {
     pub strategy: Option<Strategy>,
     /// The spec's environment, with its secrets read.
     pub env: Vec<(String, Secret<String>)>,
+    /// Where the secrets are that the [options](crate::workloads::SourceOptions) of the source refer to. What is read of them is for
+    /// the plugin to keep out of its errors, with [`DispatchError::hiding`].
+    pub secrets: Arc<dyn SecretSource>,
     /// Where to tell how it goes.
     pub progress: Progress,
 }
@@ -96,6 +114,7 @@ impl Job {
     /// A first deploy of what `spec` asks for, with neither environment nor anything before it. For tests of plugins, which set the rest.
     pub fn new(workload: WorkloadId, deploy: DeployId, spec: Spec) -> Self {
         Self {
+            progress: Progress::detached(&workload, &deploy),
             workload,
             deploy,
             previous: None,
@@ -104,7 +123,7 @@ impl Job {
             spec,
             spec_revision: 1,
             env: Vec::new(),
-            progress: Progress::default(),
+            secrets: Arc::new(NoSecrets),
         }
     }
 }
@@ -112,10 +131,33 @@ impl Job {
 /// Something of a workload that runs, and what it says it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// The row that started it.
-    pub deploy: DeployId,
-    /// Its content, to be compared with [`Pin::content`].
-    pub content: super::PinnedReference,
+    /// The row that started it. `None` when the kind cannot tell, because it leaves alone what a deploy does not change: then the content
+    /// alone decides.
+    pub deploy: Option<DeployId>,
+    /// Which of several parts it is.
+    pub part: Option<PartName>,
+    /// Its content, to be compared with that of the pin or of its part.
+    pub content: PinnedReference,
+}
+
+impl Running {
+    /// The only part of a deploy.
+    pub fn new(deploy: DeployId, content: PinnedReference) -> Self {
+        Self {
+            deploy: Some(deploy),
+            part: None,
+            content,
+        }
+    }
+}
+
+/// What a source kind finds on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Readiness {
+    /// The tools that it uses, with their versions: `git 2.39.5`.
+    pub uses: Vec<String>,
+    /// What it lacks, and how to get it, in sentences for operators. As long as there is something, its dispatches are refused.
+    pub missing: Vec<String>,
 }
 
 /// A source kind: the only way in which anything is deployed.
@@ -137,20 +179,27 @@ pub trait DispatchPlugin: fmt::Debug + Send + Sync + 'static {
     /// The order of stop and start for this spec; `None` if the kind has none.
     fn strategy(&self, spec: &Spec) -> Option<Strategy>;
 
-    /// Finds out what the reference stands for now, and fetches it if need be. Touches nothing that runs.
+    /// What the kind finds on this machine, and what it lacks. An engine that is away is not lacking: it is reported by itself, and a
+    /// dispatch then fails with its marker. Asked before each dispatch; nothing is needed and nothing lacks unless a plugin says so.
+    async fn readiness(&self) -> Readiness {
+        Readiness::default()
+    }
+
+    /// Finds out what the reference stands for now, and fetches it if need be. Touches nothing that runs. A [`Pin`](super::Pin) alone will do,
+    /// with `into()`, where it says all that there is to say.
     ///
     /// # Errors
-    /// Reference, registry and pull markers.
-    async fn resolve(&self, job: &Job) -> Result<Pin, DispatchError>;
+    /// Reference, registry, source and pull markers.
+    async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError>;
 
     /// Runs the pin in place of what ran before, and waits until it is healthy. On return only this deploy's parts run. What ran before is
     /// stopped, not removed, wherever the strategy allows, so that `settle` can put it back.
     ///
     /// # Errors
     /// Create, start and health markers. What ran before need not be restored: `settle` is called.
-    async fn run(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError>;
+    async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError>;
 
-    /// What runs of the workload, of any deploy.
+    /// What runs of the workload, of any deploy of this kind. Parts that ran to their end as they should count as well.
     ///
     /// # Errors
     /// [`FailureMarker::EngineUnavailable`].
@@ -163,12 +212,12 @@ pub trait DispatchPlugin: fmt::Debug + Send + Sync + 'static {
     /// [`FailureMarker::EngineUnavailable`], which says nothing of the deploy: it is called again.
     async fn falter(&self, workload: &WorkloadId, deploy: &DeployId) -> Result<FailureMarker, DispatchError>;
 
-    /// Makes `keep` the only deploy of the workload that has parts left, and starts those of its parts that do not run. With `None`
-    /// nothing is left. Idempotent.
+    /// Makes `keep` the only deploy of the workload that has parts of this kind left, and starts those of its parts that do not run. With
+    /// `None` nothing is left. Parts of other kinds are left alone. Idempotent.
     ///
     /// # Errors
     /// When it could not be done completely; it is tried again later.
-    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError>;
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError>;
 
     /// The plugin as one that can roll back, if it can.
     fn rollback(&self) -> Option<&dyn RollbackCapable>;
@@ -177,15 +226,16 @@ pub trait DispatchPlugin: fmt::Debug + Send + Sync + 'static {
 /// A plugin that can run again exactly what ran before.
 #[async_trait]
 pub trait RollbackCapable: fmt::Debug + Send + Sync {
-    /// Whether the pin can still be had. Touches nothing.
+    /// Whether what a row ran can still be had. Touches nothing.
     ///
     /// # Errors
     /// Why not.
-    async fn preflight(&self, pin: &Pin) -> Result<(), RollbackRefusal>;
+    async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal>;
 
-    /// Fetches exactly the pin, if it is not here. Takes the place of [`DispatchPlugin::resolve`]; then the same `run` follows.
+    /// Fetches exactly what was pinned, if it is not here. Takes the place of [`DispatchPlugin::resolve`]; then the same `run` follows.
+    /// Answers what it was given, or the same [reference](super::Pin::reference) with other content where that had to be built anew.
     ///
     /// # Errors
-    /// Registry and pull markers; [`FailureMarker::ImageMismatch`] when what was fetched is something else.
-    async fn obtain(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError>;
+    /// Registry, source and pull markers; [`FailureMarker::ImageMismatch`] when what was fetched is something else.
+    async fn obtain(&self, job: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError>;
 }

@@ -46,6 +46,7 @@ mod tests {
             pin: None,
             spec_revision: 1,
             outcome,
+            failed_part: None,
             triggered_by: "admin".to_owned(),
             note: None,
             rollback_of: None,

@@ -61,6 +61,18 @@ pub enum RollbackRefusal {
     /// The host does not have the image and the registry does not answer.
     #[error("its image is no longer on this host and the registry does not answer")]
     RegistryUnreachable,
+    /// The host does not have the image, and the source no longer has the commit that it was built from.
+    #[error("its image is no longer on this host and the repository no longer has its commit")]
+    CommitGone,
+    /// The host does not have the image and the source wants other credentials.
+    #[error("its image is no longer on this host and the source repository denies access")]
+    SourceDenied,
+    /// The host does not have the image and the source does not answer.
+    #[error("its image is no longer on this host and the source repository does not answer")]
+    SourceUnreachable,
+    /// What was recorded to be replayed is not there, or cannot be read.
+    #[error("what was recorded of it to be replayed is missing")]
+    PlanMissing,
     /// The engine does not answer, so that nothing can be said.
     #[error("the container engine does not answer")]
     EngineUnavailable,

@@ -1,15 +1,18 @@
 //! Putting what runs in order with the ledger: after a dispatch, after a crash, and when the engine comes back.
 
 use std::error::Error;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::flight::SETTLE_LIMIT;
-use super::{Deploy, DispatchRefusal, Dispatcher, FailureMarker, Outcome, Running, Survivor, survivor};
-use crate::id::{DeployId, WorkloadId};
+use super::{
+    Deploy, DispatchEvent, DispatchPlugin, DispatchRefusal, Dispatcher, FailureMarker, Outcome, Pinned,
+    Record, Running, Survivor, survivor,
+};
+use crate::id::WorkloadId;
 use crate::redact::Redactor;
 use crate::store::StoreError;
 
@@ -24,6 +27,7 @@ impl Dispatcher {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn recover(&self) -> Result<usize, StoreError> {
+        self.stand_watch();
         let store = self.shared.ledger.store();
         let abandoned = store.running_deploys().await?;
         for row in &abandoned {
@@ -31,13 +35,13 @@ impl Dispatcher {
                 continue;
             };
             info!(workload = %row.workload_id, deploy = %row.id, "closing a deploy that was interrupted");
-            self.close_interrupted(row).await;
+            if let Some(row) = self.close_interrupted(row).await {
+                self.shared.events.tell(DispatchEvent::Closed(Box::new(row)));
+            }
         }
         self.find_unsettled().await?;
         self.reconcile().await;
-        for workload in self.shared.workloads.workloads().await? {
-            self.watch_over(&workload.id).await;
-        }
+        self.watch_over_all().await;
         Ok(abandoned.len())
     }
 
@@ -58,14 +62,16 @@ impl Dispatcher {
     pub async fn reconcile(&self) {
         let waiting = std::mem::take(&mut *self.lock_unsettled());
         for workload in waiting {
-            let Some(_claim) = self.shared.flights.claim(&workload) else {
+            let Some(claim) = self.shared.flights.claim(&workload) else {
                 continue;
             };
-            let _turn = self.shared.flights.turn(&workload).await;
+            let turn = self.shared.flights.turn(&workload).await;
             if let Err(failure) = self.reconcile_one(&workload).await {
                 warn!(workload = %workload, error = &failure as &dyn Error, "the ledger could not be read");
                 self.unsettled(&workload);
             }
+            drop((claim, turn));
+            self.watch_over(&workload).await;
         }
     }
 
@@ -75,8 +81,7 @@ impl Dispatcher {
         let newest = self.shared.ledger.newest(workload).await?;
         let Some(interrupted) = newest.filter(|row| row.outcome == Outcome::Interrupted && !row.current)
         else {
-            let keep = current.as_ref().map(|row| (row.source_kind.as_str(), &row.id));
-            self.settle(workload, keep).await;
+            self.settle(workload, current.as_ref()).await;
             return Ok(());
         };
         let Some(running) = self.ask(&interrupted).await else {
@@ -121,15 +126,12 @@ impl Dispatcher {
     }
 
     async fn settle_survivor(&self, interrupted: &Deploy, stays: &Survivor, previous: Option<&Deploy>) {
-        let kind = match stays {
-            Survivor::Previous(_) => previous.map_or(&interrupted.source_kind, |row| &row.source_kind),
-            _ => &interrupted.source_kind,
+        let keep = match stays {
+            Survivor::Previous(_) => previous,
+            Survivor::Interrupted(_) => Some(interrupted),
+            Survivor::Nobody => None,
         };
-        self.settle(
-            &interrupted.workload_id,
-            stays.keep().map(|id| (kind.as_str(), id)),
-        )
-        .await;
+        self.settle(&interrupted.workload_id, keep).await;
     }
 
     /// What the engine says runs of the row's workload; `None` when it cannot be asked.
@@ -142,28 +144,47 @@ impl Dispatcher {
     }
 
     /// Makes every plugin keep this deploy's parts and no others. What cannot be done now is remembered.
-    pub(super) async fn settle(&self, workload: &WorkloadId, keep: Option<(&str, &DeployId)>) {
+    pub(super) async fn settle(&self, workload: &WorkloadId, keep: Option<&Deploy>) {
         if !self.try_settle(workload, keep).await {
             self.unsettled(workload);
         }
     }
 
-    async fn try_settle(&self, workload: &WorkloadId, keep: Option<(&str, &DeployId)>) -> bool {
+    async fn try_settle(&self, workload: &WorkloadId, keep: Option<&Deploy>) -> bool {
+        let record = match keep {
+            Some(row) => Some((row.source_kind.as_str(), self.record(row).await)),
+            None => None,
+        };
+        let keep = match &record {
+            Some((kind, Ok(record))) => Some((*kind, record)),
+            Some((_, Err(failure))) => {
+                warn!(workload = %workload, error = failure as &dyn Error, "the ledger could not be read");
+                return false;
+            }
+            None => None,
+        };
         let mut settled = true;
         for plugin in self.plugins() {
-            let keep = keep.filter(|(kind, _)| *kind == plugin.kind()).map(|(_, id)| id);
-            let Ok(result) = timeout(SETTLE_LIMIT, plugin.settle(workload, keep)).await else {
-                warn!(workload = %workload, "putting back what ran before took too long");
-                settled = false;
-                continue;
-            };
-            if let Err(error) = result {
-                let marker = error.marker().as_str();
-                warn!(workload = %workload, marker, detail = error.redacted(&Redactor::default()), "what runs could not be put in order");
-                settled = false;
-            }
+            let keep = keep.filter(|(kind, _)| *kind == plugin.kind());
+            settled &= settle_one(plugin.as_ref(), workload, keep.map(|(_, record)| record)).await;
         }
         settled
+    }
+
+    /// All that is known of a row's deploy. The spec is the one that it recorded.
+    pub(super) async fn record(&self, row: &Deploy) -> Result<Record, StoreError> {
+        let shared = &self.shared;
+        let spec = shared
+            .workloads
+            .spec_revision(&row.workload_id, row.spec_revision)
+            .await?;
+        let plan = shared.ledger.store().deploy_plan(&row.id).await?;
+        Ok(Record {
+            pinned: row.pin.clone().map(|pin| Pinned { pin, plan }),
+            spec_revision: row.spec_revision,
+            secrets: Arc::clone(&shared.secrets),
+            ..Record::new(row.workload_id.clone(), row.id.clone(), spec)
+        })
     }
 
     /// Deletes a workload from the store and, unless `keep_containers`, what runs of it.
@@ -192,5 +213,20 @@ impl Dispatcher {
             .unsettled
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn settle_one(plugin: &dyn DispatchPlugin, workload: &WorkloadId, keep: Option<&Record>) -> bool {
+    match timeout(SETTLE_LIMIT, plugin.settle(workload, keep)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            let marker = error.marker().as_str();
+            warn!(workload = %workload, marker, detail = error.redacted(&Redactor::default()), "what runs could not be put in order");
+            false
+        }
+        Err(_) => {
+            warn!(workload = %workload, "putting back what ran before took too long");
+            false
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use super::{Deploy, Outcome, Pin, Reason, Strategy};
+use super::{Deploy, Outcome, PartName, Pinned, Plan, Reason, Strategy};
 use crate::id::{DeployId, WorkloadId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -23,7 +23,7 @@ pub struct NewDeploy {
     /// What was asked for.
     pub requested: String,
     /// Known from the start for a rollback, else `None`.
-    pub pin: Option<Pin>,
+    pub pinned: Option<Pinned>,
     /// The spec revision in use.
     pub spec_revision: u32,
     /// Who caused it.
@@ -41,10 +41,12 @@ pub struct NewDeploy {
 }
 
 /// How a row is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closing {
     /// Anything but [`Outcome::Running`].
     pub outcome: Outcome,
+    /// Which of several parts failed, if one did.
+    pub failed_part: Option<PartName>,
     /// Whether this row is what runs from now on; then no other row of the workload is. `false` leaves them as they are.
     pub current: bool,
     /// Now.
@@ -60,7 +62,7 @@ pub struct Page {
     pub before: Option<DeployId>,
 }
 
-/// The ledger. A row is opened once, may be pinned once, and is closed once.
+/// The ledger. A row is opened once, may be pinned to one reference, and is closed once.
 ///
 /// Every change is durable when its method returns: it survives the loss of power, not only of the process.
 #[async_trait]
@@ -73,11 +75,18 @@ pub trait DeployStore: Debug + Send + Sync + 'static {
     /// recognised also while the first one runs.
     async fn open_deploy(&self, new: NewDeploy) -> Result<Deploy, StoreError>;
 
-    /// Writes what a running row was pinned to.
+    /// Writes what a running row was pinned to. A row that is pinned already may be pinned once more to the same reference, with other
+    /// content: what a rollback had to build anew.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Conflict`] on `outcome` for a row that is closed or pinned already.
-    async fn pin_deploy(&self, id: &DeployId, pin: Pin) -> Result<(), StoreError>;
+    /// [`StoreError::NotFound`]; [`StoreError::Conflict`] on `outcome` for a row that is closed, or pinned to another reference.
+    async fn pin_deploy(&self, id: &DeployId, pinned: Pinned) -> Result<(), StoreError>;
+
+    /// The plan of a row; `None` for a row without one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn deploy_plan(&self, id: &DeployId) -> Result<Option<Plan>, StoreError>;
 
     /// Closes a running row, and moves `current` in the same step.
     ///

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Deploy, DispatchRefusal, Dispatcher, FailureMarker, Outcome, Reason, RollbackConfig, RollbackRequest,
+    Deploy, DispatchEvent, DispatchEvents, DispatchRefusal, Dispatcher, FailureMarker, Outcome, Reason,
+    RollbackConfig, RollbackRequest,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::redact::Redactor;
@@ -25,15 +26,54 @@ const WATCH: &str = "watch";
 type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Dispatcher {
+    /// Has every dispatch that ends watched over from now on. Once is enough.
+    pub(super) fn stand_watch(&self) {
+        self.shared.on_watch.call_once(|| {
+            let (events, stop) = (self.subscribe(), self.shared.stop.clone());
+            let watch = self.clone().follow(events);
+            self.shared
+                .tasks
+                .spawn(async move { stop.run_until_cancelled(watch).await });
+        });
+    }
+
+    async fn follow(self, mut events: DispatchEvents) {
+        while let Some(event) = events.next().await {
+            match event {
+                DispatchEvent::Closed(row) => self.watch_over(&row.workload_id).await,
+                DispatchEvent::GivenUp { workload, .. } => self.watch_over(&workload).await,
+                DispatchEvent::Missed(_) => self.watch_over_all().await,
+                _ => {}
+            }
+        }
+    }
+
+    /// Watches over every workload whose deploy is still to be watched.
+    pub(super) async fn watch_over_all(&self) {
+        match self.shared.workloads.workloads().await {
+            Ok(workloads) => {
+                for workload in workloads {
+                    self.watch_over(&workload.id).await;
+                }
+            }
+            Err(failure) => {
+                warn!(
+                    error = &failure as &dyn Error,
+                    "deploys are not watched: the ledger could not be read"
+                );
+            }
+        }
+    }
+
     /// Watches over what a workload runs for as long as its rollout says, counted from the end of its deploy, until something else is dispatched
     /// or the control plane stops. Also takes up again what an earlier process had not finished, or what a deploy that failed broke off.
     pub(super) async fn watch_over(&self, workload: &WorkloadId) {
         match self.watched(workload).await {
             Ok(Some((row, then, left))) => {
-                let superseded = self.shared.flights.begin_watch(workload);
-                self.shared
-                    .tasks
-                    .spawn(self.clone().watch(row, then, left, superseded));
+                if let Some(superseded) = self.shared.flights.begin_watch(workload) {
+                    let watch = self.clone().watch(row, then, left, superseded);
+                    self.shared.tasks.spawn(watch);
+                }
             }
             Ok(None) => {}
             Err(failure) => {
@@ -103,9 +143,13 @@ impl Dispatcher {
         match then {
             OnUnhealthy::Keep => info!(%workload, %deploy, marker, "a watched deploy no longer works"),
             OnUnhealthy::Rollback if !row.reason.is_rollback() => {
-                warn!(%workload, %deploy, marker, "a watched deploy no longer works and is rolled back");
-                if let Err(refusal) = self.roll_back_from(row, marker).await {
-                    warn!(%workload, %deploy, %refusal, "a watched deploy could not be rolled back");
+                match self.roll_back_from(row, marker).await {
+                    Ok(()) => {
+                        warn!(%workload, %deploy, marker, "a watched deploy no longer works and is rolled back")
+                    }
+                    Err(refusal) => {
+                        warn!(%workload, %deploy, marker, %refusal, "a watched deploy no longer works and could not be rolled back");
+                    }
                 }
             }
             OnUnhealthy::Notify | OnUnhealthy::Rollback => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::deploys::{
-    DispatchError, DispatchPlugin, FailureMarker, Job, Pin, PinnedReference, RollbackCapable,
-    RollbackRefusal, Running, Strategy,
+    DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, PinnedReference, Readiness, Record,
+    RollbackCapable, RollbackRefusal, Running, Strategy,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::workloads::{FieldError, Spec};
@@ -48,6 +48,7 @@ struct State {
     version: u8,
     away: bool,
     gone: bool,
+    missing: Vec<String>,
     faltering: Option<(DeployId, FailureMarker)>,
 }
 
@@ -65,10 +66,8 @@ pub fn fake_pin(version: u8) -> Pin {
         text.parse::<PinnedReference>()
             .unwrap_or_else(|e| panic!("{e}: {text}"))
     };
-    Pin {
-        reference: parse(format!("fake/app@sha256:{}", digest(1))),
-        content: parse(format!("sha256:{}", digest(2))),
-    }
+    let reference = parse(format!("fake/app@sha256:{}", digest(1)));
+    Pin::new(reference, parse(format!("sha256:{}", digest(2))))
 }
 
 impl FakePlugin {
@@ -108,6 +107,11 @@ impl FakePlugin {
     /// Whether pinned content can no longer be had.
     pub fn set_gone(&self, gone: bool) {
         self.lock().gone = gone;
+    }
+
+    /// What the kind lacks on this machine.
+    pub fn lack(&self, missing: &[&str]) {
+        self.lock().missing = missing.iter().map(|what| (*what).to_owned()).collect();
     }
 
     /// Makes a deploy falter that may be watched.
@@ -198,12 +202,19 @@ impl DispatchPlugin for FakePlugin {
         None
     }
 
-    async fn resolve(&self, _: &Job) -> Result<Pin, DispatchError> {
-        Ok(fake_pin(self.reach()?.version))
+    async fn readiness(&self) -> Readiness {
+        Readiness {
+            uses: Vec::new(),
+            missing: self.lock().missing.clone(),
+        }
     }
 
-    async fn run(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
-        match self.replace(job, pin)? {
+    async fn resolve(&self, _: &Job) -> Result<Pinned, DispatchError> {
+        Ok(fake_pin(self.reach()?.version).into())
+    }
+
+    async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
+        match self.replace(job, &pinned.pin)? {
             Behaviour::Fail(marker) => Err(DispatchError::new(marker, "as told")),
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Panic => panic!("as told"),
@@ -218,10 +229,7 @@ impl DispatchPlugin for FakePlugin {
             .iter()
             .filter(|part| part.up && part.workload == *workload);
         Ok(own
-            .map(|part| Running {
-                deploy: part.deploy.clone(),
-                content: part.content.clone(),
-            })
+            .map(|part| Running::new(part.deploy.clone(), part.content.clone()))
             .collect())
     }
 
@@ -235,7 +243,8 @@ impl DispatchPlugin for FakePlugin {
         }
     }
 
-    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
+        let keep = keep.map(|record| &record.deploy);
         let mut state = self.reach()?;
         state
             .parts
@@ -255,7 +264,7 @@ impl DispatchPlugin for FakePlugin {
 
 #[async_trait]
 impl RollbackCapable for FakePlugin {
-    async fn preflight(&self, _: &Pin) -> Result<(), RollbackRefusal> {
+    async fn preflight(&self, _: &Record) -> Result<(), RollbackRefusal> {
         let state = self.reach().map_err(|_| RollbackRefusal::EngineUnavailable)?;
         if state.gone {
             Err(RollbackRefusal::ImageGone)
@@ -264,7 +273,7 @@ impl RollbackCapable for FakePlugin {
         }
     }
 
-    async fn obtain(&self, _: &Job, _: &Pin) -> Result<(), DispatchError> {
-        self.reach().map(|_| ())
+    async fn obtain(&self, _: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
+        self.reach().map(|_| pinned.clone())
     }
 }

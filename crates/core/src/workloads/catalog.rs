@@ -107,8 +107,9 @@ impl Catalog {
     /// As [`create`](Self::create); [`CatalogError::Observed`]; [`CatalogError::Busy`] when its spec was changed at the same time.
     pub async fn revise(&self, id: &WorkloadId, spec: Spec) -> Result<WorkloadView, CatalogError> {
         let workload = self.store.workload(id).await?;
-        let (_, revision) = workload.spec().ok_or(CatalogError::Observed)?;
+        let (before, revision) = workload.spec().ok_or(CatalogError::Observed)?;
         self.dispatcher.check(&spec).map_err(CatalogError::Invalid)?;
+        keeps_kind(before, &spec).map_err(CatalogError::Invalid)?;
         let workload = self
             .store
             .revise_workload(id, revision, spec)
@@ -267,11 +268,25 @@ fn owner_of(workload: &Workload) -> Owner {
     }
 }
 
+/// What a kind runs, no other kind can take the place of: it could not be put back.
+fn keeps_kind(before: &Spec, after: &Spec) -> Result<(), FieldError> {
+    if before.source.kind == after.source.kind {
+        return Ok(());
+    }
+    Err(FieldError::new(
+        "source.kind",
+        "cannot be changed: create another workload",
+    ))
+}
+
 /// Without the stopped containers of earlier deploys, which are there until the clean-up after a swap.
 fn in_service(containers: &[Container], current: Option<&Deploy>) -> Vec<Container> {
     let current = current.map(|row| &row.id);
     let replaced = |c: &Container| {
-        current.is_some() && c.deploy.as_ref() != current && c.state != ContainerState::Running
+        c.deploy.is_some()
+            && current.is_some()
+            && c.deploy.as_ref() != current
+            && c.state != ContainerState::Running
     };
     containers
         .iter()

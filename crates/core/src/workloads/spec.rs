@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SourceOptions;
 use crate::deploys::Strategy;
 use crate::secret::{Literal, SecretRef};
 
@@ -68,6 +69,10 @@ pub struct Source {
     pub kind: String,
     /// What is asked for, in the plugin's own notation: an image reference such as `registry/app:1.4`.
     pub reference: String,
+    /// What else the source kind wants to know. Shown to admins only.
+    #[serde(default, skip_serializing_if = "SourceOptions::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub options: SourceOptions,
 }
 
 /// One environment variable: either a literal `value` or a `secret` reference.

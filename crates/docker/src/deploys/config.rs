@@ -43,7 +43,7 @@ pub(super) fn container_name(job: &Job, role: Role, replica: u32) -> String {
 
 /// Configuration of a container of `job` that runs the image of `pin`, whatever became of its names
 /// meanwhile.
-pub(super) fn container_config(job: &Job, pin: &Pin, role: Role) -> ContainerCreateBody {
+pub(super) fn container_config(kind: &str, job: &Job, pin: &Pin, role: Role) -> ContainerCreateBody {
     let spec = &job.spec;
     let ports: &[Port] = if role == Role::Service { &spec.ports } else { &[] };
     ContainerCreateBody {
@@ -54,7 +54,7 @@ pub(super) fn container_config(job: &Job, pin: &Pin, role: Role) -> ContainerCre
                 .iter()
                 .map(|(name, value)| format!("{name}={}", value.expose())),
         ),
-        labels: Some(container_labels(job, role)),
+        labels: Some(container_labels(kind, job, role)),
         healthcheck: spec.healthcheck.as_ref().map(healthcheck),
         stop_timeout: Some(spec.rollout.stop_timeout_s.into()),
         exposed_ports: given(ports.iter().map(container_port)),
@@ -82,11 +82,12 @@ fn given(items: impl Iterator<Item = String>) -> Option<Vec<String>> {
     (!items.is_empty()).then_some(items)
 }
 
-fn container_labels(job: &Job, role: Role) -> HashMap<String, String> {
+fn container_labels(kind: &str, job: &Job, role: Role) -> HashMap<String, String> {
     let own = [
         (labels::WORKLOAD, Some(job.workload.to_string())),
         (labels::DEPLOY, Some(job.deploy.to_string())),
         (labels::SPEC_REVISION, Some(job.spec_revision.to_string())),
+        (labels::KIND, Some(kind.to_owned())),
         (labels::ROLE, role.label().map(str::to_owned)),
     ];
     let own = own
@@ -217,11 +218,8 @@ mod tests {
     fn config(spec: Value, role: Role) -> Value {
         let content: shipslog_core::deploys::PinnedReference =
             format!("sha256:{}", "1d".repeat(32)).parse().unwrap();
-        let pin = Pin {
-            reference: content.clone(),
-            content,
-        };
-        serde_json::to_value(container_config(&job(spec), &pin, role)).unwrap()
+        let pin = Pin::new(content.clone(), content);
+        serde_json::to_value(container_config("image", &job(spec), &pin, role)).unwrap()
     }
 
     #[test]
@@ -233,7 +231,7 @@ mod tests {
             (&config["Cmd"], &config["Env"]),
             (&json!(["httpd", "-f"]), &json!(["TOKEN=a=b"]))
         );
-        let labels = json!({"team": "a", "shipslog.workload": "w1", "shipslog.deploy": "0190f3b2c4d5e6f70123456789abcdef", "shipslog.spec-revision": "3"});
+        let labels = json!({"team": "a", "shipslog.workload": "w1", "shipslog.deploy": "0190f3b2c4d5e6f70123456789abcdef", "shipslog.spec-revision": "3", "shipslog.kind": "image"});
         assert_eq!(config["Labels"], labels);
         let published = json!([{"HostIp": "127.0.0.1", "HostPort": "18080"}, {"HostPort": "18081"}]);
         assert_eq!(

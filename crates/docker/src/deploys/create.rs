@@ -22,7 +22,7 @@ impl ImagePlugin {
         let options = CreateContainerOptionsBuilder::default()
             .name(&container_name(job, role, replica))
             .build();
-        let config = container_config(job, pin, role);
+        let config = container_config(self.kind, job, pin, role);
         let creating = async move |plugin: Self| {
             let request = async |docker: Docker| docker.create_container(Some(options), config).await;
             let created = plugin.engine.call(WORK_LIMIT, request).await;
@@ -77,10 +77,7 @@ mod tests {
     fn a_container_of_another_image_is_not_started() {
         let content: shipslog_core::deploys::PinnedReference =
             format!("sha256:{}", "1d".repeat(32)).parse().unwrap();
-        let pin = Pin {
-            reference: content.clone(),
-            content,
-        };
+        let pin = Pin::new(content.clone(), content);
         let made = |image: &str| ContainerInspectResponse {
             image: Some(image.to_owned()),
             ..Default::default()

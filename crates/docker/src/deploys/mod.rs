@@ -19,8 +19,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use shipslog_core::deploys::{
-    DispatchError, DispatchPlugin, FailureMarker, Job, Pin, RollbackCapable, RollbackRefusal, Running,
-    Strategy,
+    DispatchError, DispatchPlugin, FailureMarker, Job, Pinned, Record, RollbackCapable, RollbackRefusal,
+    Running, Strategy,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
@@ -29,10 +29,13 @@ use crate::DockerEngine;
 use reference::ImageReference;
 use turns::Turns;
 
+/// The kind of what carries no label of another.
+const IMAGE: &str = "image";
+
 /// The source kind `image`: runs images as containers of one engine.
 ///
 /// Containers are named `<workload>-<end of the deploy's id>` and carry the labels `shipslog.workload`,
-/// `shipslog.deploy` and `shipslog.spec-revision`; a trial, which proves a version before anything is stopped
+/// `shipslog.deploy`, `shipslog.spec-revision` and `shipslog.kind`; a trial, which proves a version before anything is stopped
 /// for it, also `shipslog.role`. By these labels alone they are found again. They are made from the image's id, so
 /// that no tag that moves can change what runs. Images are never removed, nor are volumes, not even the nameless
 /// ones that the engine makes for an image: those go with a trial alone.
@@ -51,6 +54,7 @@ use turns::Turns;
 /// Clones share their state.
 #[derive(Debug, Clone)]
 pub struct ImagePlugin {
+    kind: &'static str,
     engine: DockerEngine,
     docker_config: Option<PathBuf>,
     turns: Turns,
@@ -61,6 +65,7 @@ impl ImagePlugin {
     /// `DOCKER_CONFIG`, else `~/.docker`, with its credential helpers; it is read anew for each pull.
     pub fn new(engine: DockerEngine) -> Self {
         Self {
+            kind: IMAGE,
             engine,
             docker_config: None,
             turns: Turns::default(),
@@ -78,26 +83,27 @@ impl ImagePlugin {
 #[async_trait]
 impl DispatchPlugin for ImagePlugin {
     fn kind(&self) -> &str {
-        "image"
+        self.kind
     }
 
     fn check(&self, spec: &Spec) -> Result<(), FieldError> {
         let parsed = ImageReference::parse(&spec.source.reference);
         parsed
             .map(drop)
-            .map_err(|error| FieldError::new("source.reference", error.to_string()))
+            .map_err(|error| FieldError::new("source.reference", error.to_string()))?;
+        spec.source.options.refuse_any()
     }
 
     fn strategy(&self, spec: &Spec) -> Option<Strategy> {
         Some(spec.strategy())
     }
 
-    async fn resolve(&self, job: &Job) -> Result<Pin, DispatchError> {
-        self.resolve_image(job).await
+    async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError> {
+        self.resolve_image(job).await.map(Pinned::from)
     }
 
-    async fn run(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
-        self.replace(job, pin).await
+    async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
+        self.replace(job, &pinned.pin).await
     }
 
     async fn running(&self, workload: &WorkloadId) -> Result<Vec<Running>, DispatchError> {
@@ -113,8 +119,9 @@ impl DispatchPlugin for ImagePlugin {
         self.until_it_falters(workload, deploy).await
     }
 
-    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
-        self.put_in_order(workload, keep).await
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
+        self.put_in_order(workload, keep.map(|record| &record.deploy))
+            .await
     }
 
     fn rollback(&self) -> Option<&dyn RollbackCapable> {
@@ -124,11 +131,13 @@ impl DispatchPlugin for ImagePlugin {
 
 #[async_trait]
 impl RollbackCapable for ImagePlugin {
-    async fn preflight(&self, pin: &Pin) -> Result<(), RollbackRefusal> {
-        self.can_be_had(pin).await
+    async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal> {
+        let pinned = target.pinned.as_ref().ok_or(RollbackRefusal::NotPinned)?;
+        self.can_be_had(&pinned.pin).await
     }
 
-    async fn obtain(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
-        self.fetch(job, pin).await
+    async fn obtain(&self, job: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
+        self.fetch(job, &pinned.pin).await?;
+        Ok(pinned.clone())
     }
 }

@@ -10,9 +10,9 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOpt
 use shipslog_core::deploys::{DispatchError, Running};
 use shipslog_core::id::{DeployId, WorkloadId};
 
-use super::ImagePlugin;
 use super::classify::{Phase, failed};
 use super::config::Role;
+use super::{IMAGE, ImagePlugin};
 use crate::engine::Fault;
 use crate::labels;
 
@@ -69,15 +69,12 @@ impl Part {
     pub(super) fn running(&self) -> Option<Running> {
         let serves = self.state == State::RUNNING && !self.is_trial;
         let content = self.image.as_ref().filter(|_| serves)?.parse().ok()?;
-        Some(Running {
-            deploy: self.deploy.clone()?,
-            content,
-        })
+        Some(Running::new(self.deploy.clone()?, content))
     }
 }
 
 impl ImagePlugin {
-    /// Every container of the workload, whether it runs or not.
+    /// Every container that this kind made for the workload, whether it runs or not.
     pub(super) async fn parts(&self, workload: &WorkloadId) -> Result<Vec<Part>, DispatchError> {
         let of_workload = HashMap::from([("label", vec![format!("{}={workload}", labels::WORKLOAD)])]);
         let options = ListContainersOptionsBuilder::default()
@@ -89,7 +86,8 @@ impl ImagePlugin {
             .ask(async |docker| docker.list_containers(Some(options)).await)
             .await;
         let listed = listed.map_err(|fault| failed(Phase::Manage, &fault))?;
-        Ok(listed.into_iter().filter_map(Part::of).collect())
+        let own = listed.into_iter().filter(|entry| is_of(self.kind, entry));
+        Ok(own.filter_map(Part::of).collect())
     }
 
     pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Fault> {
@@ -139,6 +137,11 @@ impl ImagePlugin {
             Err(fault) => Err(failed(Phase::Manage, &fault)),
         }
     }
+}
+
+fn is_of(kind: &str, entry: &ContainerSummary) -> bool {
+    let label = entry.labels.as_ref().and_then(|labels| labels.get(labels::KIND));
+    label.map_or(IMAGE, String::as_str) == kind
 }
 
 fn is_going(fault: &Fault) -> bool {

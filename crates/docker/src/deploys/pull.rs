@@ -167,7 +167,7 @@ fn pin(local: &ImageInspect, image: &ImageReference, pulled: Option<&str>) -> Re
         Some((text, _)) => text.parse().map_err(|_| unusable())?,
         None => content.clone(),
     };
-    Ok(Pin { reference, content })
+    Ok(Pin::new(reference, content))
 }
 
 /// The image's id.

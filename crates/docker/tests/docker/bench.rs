@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shipslog_core::deploys::{
-    DispatchError, DispatchPlugin as _, FailureMarker, Job, Pin, RollbackCapable as _,
+    DispatchError, DispatchPlugin as _, FailureMarker, Job, Pin, Record, RollbackCapable as _,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::time::Timestamp;
@@ -93,6 +93,20 @@ impl Bench {
         job
     }
 
+    /// The row that is current, as the dispatcher hands it to `settle`.
+    pub(crate) fn kept(&self) -> Option<Record> {
+        let deploy = self.current.clone()?;
+        let spec = self.spec("kept:1");
+        Some(Record::new(self.workload.clone(), deploy, spec))
+    }
+
+    /// A row that was pinned so.
+    pub(crate) fn record(&self, pin: &Pin) -> Record {
+        let mut record = Record::new(self.workload.clone(), new_deploy(), self.spec("recorded:1"));
+        record.pinned = Some(pin.clone().into());
+        record
+    }
+
     /// Deploys, and puts back what ran before if that fails.
     pub(crate) async fn deploy(&mut self, spec: Spec) -> Result<Pin, FailureMarker> {
         let job = self.job(spec);
@@ -107,23 +121,27 @@ impl Bench {
     /// Rolls back to `pin` with today's spec.
     pub(crate) async fn roll_back(&mut self, spec: Spec, pin: &Pin) -> Result<Pin, FailureMarker> {
         let job = self.job(spec);
-        self.plugin.preflight(pin).await.expect("the pin can be had");
+        self.plugin
+            .preflight(&self.record(pin))
+            .await
+            .expect("the pin can be had");
         let done = self.attempt(&job, Some(pin)).await;
         self.conclude(&job, done).await
     }
 
     async fn attempt(&self, job: &Job, pin: Option<&Pin>) -> Result<Pin, DispatchError> {
-        let pin = match pin {
-            Some(pin) => self.plugin.obtain(job, pin).await.map(|()| pin.clone())?,
+        let pinned = match pin {
+            Some(pin) => self.plugin.obtain(job, &pin.clone().into()).await?,
             None => self.plugin.resolve(job).await?,
         };
-        self.plugin.run(job, &pin).await?;
+        self.plugin.run(job, &pinned).await?;
         let running = self.plugin.running(&job.workload).await?;
         assert!(!running.is_empty(), "nothing runs after a deploy that succeeded");
         for part in running {
-            assert_eq!((&part.deploy, &part.content), (&job.deploy, &pin.content));
+            assert_eq!(part.deploy.as_ref(), Some(&job.deploy));
+            assert!(pinned.pin.is(&part), "{part:?}");
         }
-        Ok(pin)
+        Ok(pinned.pin)
     }
 
     async fn conclude(&mut self, job: &Job, done: Result<Pin, DispatchError>) -> Result<Pin, FailureMarker> {
@@ -131,7 +149,7 @@ impl Bench {
             self.current = Some(job.deploy.clone());
         }
         self.plugin
-            .settle(&self.workload, self.current.as_ref())
+            .settle(&self.workload, self.kept().as_ref())
             .await
             .expect("it can be put in order");
         done.map_err(|error| error.marker())

@@ -1,6 +1,6 @@
 //! What a reference stands for, and the ways in which it cannot be had.
 
-use shipslog_core::deploys::{DeployEvent, DeployStep, DispatchPlugin as _, FailureMarker};
+use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker};
 use shipslog_test_support::{ImageSpec, Registry, StubRegistry, unique, write_docker_config};
 
 use crate::bench::{Bench, bench, registry_for};
@@ -48,10 +48,10 @@ async fn a_pull_is_told_in_layers_and_bytes() {
     let job = bench.job(bench.spec(pushed.reference()));
     let mut events = job.progress.subscribe();
     let pin = bench.plugin.resolve(&job).await.unwrap();
-    assert_eq!(pin.content.as_str(), image.id());
+    assert_eq!(pin.pin.content.as_str(), image.id());
     drop(job);
     let mut last = None;
-    while let Some(DeployEvent::Step(step)) = events.next().await {
+    while let Some(DispatchEvent::Step { step, .. }) = events.next().await {
         last = Some(step);
     }
     let Some(DeployStep::Pulling {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shipslog_core::deploys::{DeployEvent, DeployStep, DispatchPlugin as _, FailureMarker, Job};
+use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker, Job};
 use shipslog_docker::ImagePlugin;
 use shipslog_test_support::{ImageSpec, SocketProxy, write_docker_config};
 
@@ -12,7 +12,7 @@ use crate::bench::{Bench, bench, registry_for};
 async fn told(job: &Job, wanted: impl Fn(&DeployStep) -> bool) {
     let mut events = job.progress.subscribe();
     while let Some(event) = events.next().await {
-        if matches!(&event, DeployEvent::Step(step) if wanted(step)) {
+        if matches!(&event, DispatchEvent::Step { step, .. } if wanted(step)) {
             return;
         }
     }
@@ -48,7 +48,7 @@ async fn in_the_middle_of_a_pull() {
     });
     assert_eq!(resolved.unwrap_err().marker(), FailureMarker::EngineUnavailable);
     let lost = plugin
-        .settle(&bench.workload, bench.current.as_ref())
+        .settle(&bench.workload, bench.kept().as_ref())
         .await
         .unwrap_err();
     assert_eq!(lost.marker(), FailureMarker::EngineUnavailable);
@@ -60,7 +60,7 @@ async fn in_the_middle_of_a_pull() {
 async fn comes_back(bench: &Bench, engine: &SocketProxy, plugin: &ImagePlugin) {
     engine.restore();
     plugin
-        .settle(&bench.workload, bench.current.as_ref())
+        .settle(&bench.workload, bench.kept().as_ref())
         .await
         .unwrap();
     assert_eq!((bench.page().as_str(), bench.containers(true).len()), ("v1", 1));

@@ -47,10 +47,7 @@ async fn an_image_that_is_gone_from_the_host_comes_back_by_digest() {
 }
 
 fn pin_of(image: &Image, pushed: &Pushed) -> Pin {
-    Pin {
-        reference: pushed.pinned().parse().unwrap(),
-        content: image.id().parse().unwrap(),
-    }
+    Pin::new(pushed.pinned().parse().unwrap(), image.id().parse().unwrap())
 }
 
 #[tokio::test]
@@ -60,22 +57,19 @@ async fn a_rollback_is_possible_while_the_image_is_here_or_in_the_registry() {
     let image = bench.web("v1");
     let pushed = image.push(&registry, &bench.pushed_as("1"));
     let pin = pin_of(&image, &pushed);
-    assert_eq!(bench.plugin.preflight(&pin).await, Ok(()));
+    assert_eq!(bench.plugin.preflight(&bench.record(&pin)).await, Ok(()));
     image.remove();
-    assert_eq!(bench.plugin.preflight(&pin).await, Ok(()));
+    assert_eq!(bench.plugin.preflight(&bench.record(&pin)).await, Ok(()));
     let here = || bench.engine.try_docker(&["image", "inspect", image.id()]).is_ok();
     assert!(!here(), "asking fetched the image");
     registry.delete_manifest(&bench.name, pushed.digest());
     assert_eq!(
-        bench.plugin.preflight(&pin).await,
+        bench.plugin.preflight(&bench.record(&pin)).await,
         Err(RollbackRefusal::ImageGone)
     );
-    let local = Pin {
-        reference: pin.content.clone(),
-        content: pin.content.clone(),
-    };
+    let local = Pin::new(pin.content.clone(), pin.content.clone());
     assert_eq!(
-        bench.plugin.preflight(&local).await,
+        bench.plugin.preflight(&bench.record(&local)).await,
         Err(RollbackRefusal::LocalImageGone)
     );
 }
@@ -91,19 +85,19 @@ async fn a_registry_or_engine_that_cannot_be_asked_is_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let stranger = bench.plugin.clone().with_docker_config(folder.path());
     assert_eq!(
-        stranger.preflight(&pin).await,
+        stranger.preflight(&bench.record(&pin)).await,
         Err(RollbackRefusal::RegistryDenied)
     );
     registry.stop();
     assert_eq!(
-        bench.plugin.preflight(&pin).await,
+        bench.plugin.preflight(&bench.record(&pin)).await,
         Err(RollbackRefusal::RegistryUnreachable)
     );
     let proxy = SocketProxy::start(bench.engine.host());
     proxy.cut();
     let cut_off = bench.through(&proxy.address());
     assert_eq!(
-        cut_off.preflight(&pin).await,
+        cut_off.preflight(&bench.record(&pin)).await,
         Err(RollbackRefusal::EngineUnavailable)
     );
 }
@@ -115,15 +109,12 @@ async fn what_comes_back_under_the_digest_must_be_what_ran() {
     let v1 = bench.web("v1");
     let pushed = v1.push(&registry, &bench.pushed_as("1"));
     let other = format!("sha256:{}", "0a".repeat(32)).parse().unwrap();
-    let pin = Pin {
-        reference: pushed.pinned().parse().unwrap(),
-        content: other,
-    };
+    let pin = Pin::new(pushed.pinned().parse().unwrap(), other);
     let job = bench.job(bench.spec(pushed.reference()));
-    let error = bench.plugin.obtain(&job, &pin).await.unwrap_err();
+    let error = bench.plugin.obtain(&job, &pin.clone().into()).await.unwrap_err();
     assert_eq!(error.marker(), FailureMarker::ImageMismatch);
     // And an image that vanished between preflight and run is not replaced by another.
-    let error = bench.plugin.run(&job, &pin).await.unwrap_err();
+    let error = bench.plugin.run(&job, &pin.into()).await.unwrap_err();
     assert_eq!(error.marker(), FailureMarker::ImageNotFound);
 }
 
@@ -138,12 +129,9 @@ async fn a_registry_that_accepts_and_never_answers_is_unreachable() {
         .with_host(bench.engine.host())
         .with_timeout(Duration::from_secs(1));
     let plugin = ImagePlugin::new(DockerEngine::new(quick));
-    let pin = Pin {
-        reference,
-        content: digest.parse().unwrap(),
-    };
+    let pin = Pin::new(reference, digest.parse().unwrap());
     assert_eq!(
-        plugin.preflight(&pin).await,
+        plugin.preflight(&bench.record(&pin)).await,
         Err(RollbackRefusal::RegistryUnreachable)
     );
 }

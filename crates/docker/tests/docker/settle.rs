@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shipslog_core::deploys::{DispatchPlugin as _, Job, Pin};
+use shipslog_core::deploys::{DispatchPlugin as _, Job, Pinned};
 use shipslog_docker::ImagePlugin;
 use shipslog_test_support::{ImageSpec, wait_until};
 
@@ -15,7 +15,7 @@ async fn settling_is_idempotent_and_with_nothing_to_keep_leaves_nothing() {
     let before = bench.started_at();
     bench
         .plugin
-        .settle(&bench.workload, bench.current.as_ref())
+        .settle(&bench.workload, bench.kept().as_ref())
         .await
         .unwrap();
     assert_eq!(bench.started_at(), before);
@@ -35,7 +35,7 @@ async fn what_was_stopped_is_started_again_and_its_volume_is_kept() {
     assert!(bench.plugin.running(&bench.workload).await.unwrap().is_empty());
     bench
         .plugin
-        .settle(&bench.workload, bench.current.as_ref())
+        .settle(&bench.workload, bench.kept().as_ref())
         .await
         .unwrap();
     assert_eq!(bench.page(), "v1");
@@ -101,8 +101,8 @@ async fn drop_a_dispatch_while_the_old_one_stops(bench: &mut Bench) -> String {
     name
 }
 
-async fn run(plugin: &ImagePlugin, job: &Job, pin: &Pin) {
-    plugin.run(job, pin).await.unwrap();
+async fn run(plugin: &ImagePlugin, job: &Job, pinned: &Pinned) {
+    plugin.run(job, pinned).await.unwrap();
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_dispatch_that_is_dropped_in_the_swap_leaves_the_old_version_running()
     let name = drop_a_dispatch_while_the_old_one_stops(&mut bench).await;
     bench
         .plugin
-        .settle(&bench.workload, bench.current.as_ref())
+        .settle(&bench.workload, bench.kept().as_ref())
         .await
         .unwrap();
     assert!(stays_up(&bench, &name));
@@ -123,7 +123,7 @@ async fn a_process_that_died_in_the_swap_leaves_the_old_version_running() {
     let name = drop_a_dispatch_while_the_old_one_stops(&mut bench).await;
     let successor = ImagePlugin::new(at(bench.engine.host()));
     successor
-        .settle(&bench.workload, bench.current.as_ref())
+        .settle(&bench.workload, bench.kept().as_ref())
         .await
         .unwrap();
     assert!(stays_up(&bench, &name));

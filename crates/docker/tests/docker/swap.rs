@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shipslog_core::deploys::{DeployEvent, DeployStep, DispatchPlugin as _, FailureMarker};
+use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker};
 use shipslog_test_support::{Health, ImageSpec, free_port};
 
 use crate::bench::bench;
@@ -23,7 +23,7 @@ async fn a_new_version_takes_over_the_port_and_the_old_one_is_gone() {
     assert_ne!(now, old);
     drop(job);
     let mut steps = Vec::new();
-    while let Some(DeployEvent::Step(step)) = events.next().await {
+    while let Some(DispatchEvent::Step { step, .. }) = events.next().await {
         steps.push(step);
     }
     use DeployStep::{Creating, Starting, Swapping, WaitingForHealth};

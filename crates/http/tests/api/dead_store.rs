@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shipslog_core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Page, Pin};
+use shipslog_core::deploys::{Closing, Deploy, DeployStore, NewDeploy, Page, Pinned, Plan};
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::stats::{Columns, ContainerRecord, Revision, Rollup, StatsStore, Tick, Tier};
 use shipslog_core::store::{StoreError, StoreHealth, StoreInfo};
@@ -61,7 +61,10 @@ impl DeployStore for Gone {
     async fn open_deploy(&self, _: NewDeploy) -> Result<Deploy, StoreError> {
         self.fail()
     }
-    async fn pin_deploy(&self, _: &DeployId, _: Pin) -> Result<(), StoreError> {
+    async fn pin_deploy(&self, _: &DeployId, _: Pinned) -> Result<(), StoreError> {
+        self.fail()
+    }
+    async fn deploy_plan(&self, _: &DeployId) -> Result<Option<Plan>, StoreError> {
         self.fail()
     }
     async fn close_deploy(&self, _: &DeployId, _: Closing) -> Result<Deploy, StoreError> {

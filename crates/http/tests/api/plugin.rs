@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use shipslog_core::deploys::{
-    DeployStep, DispatchError, DispatchPlugin, FailureMarker, Job, Pin, RollbackCapable, RollbackRefusal,
-    Running, Strategy,
+    DeployStep, DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, Record, RollbackCapable,
+    RollbackRefusal, Running, Strategy,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
@@ -39,10 +39,10 @@ pub(crate) struct TestPlugin {
 
 fn pin() -> Pin {
     let digest = |byte: &str| format!("sha256:{}", byte.repeat(32));
-    Pin {
-        reference: format!("registry/app@{}", digest("ab")).parse().unwrap(),
-        content: digest("cd").parse().unwrap(),
-    }
+    Pin::new(
+        format!("registry/app@{}", digest("ab")).parse().unwrap(),
+        digest("cd").parse().unwrap(),
+    )
 }
 
 impl TestPlugin {
@@ -74,11 +74,11 @@ impl DispatchPlugin for TestPlugin {
         Some(spec.strategy())
     }
 
-    async fn resolve(&self, _: &Job) -> Result<Pin, DispatchError> {
-        Ok(pin())
+    async fn resolve(&self, _: &Job) -> Result<Pinned, DispatchError> {
+        Ok(pin().into())
     }
 
-    async fn run(&self, job: &Job, _: &Pin) -> Result<(), DispatchError> {
+    async fn run(&self, job: &Job, _: &Pinned) -> Result<(), DispatchError> {
         let behaviour = self.state.lock().unwrap().behaviour;
         match behaviour {
             Behaviour::Fail(marker) => return Err(DispatchError::new(marker, "as told")),
@@ -100,10 +100,7 @@ impl DispatchPlugin for TestPlugin {
         let state = self.state.lock().unwrap();
         let serving = state.serving.get(workload).into_iter();
         Ok(serving
-            .map(|deploy| Running {
-                deploy: deploy.clone(),
-                content: pin().content,
-            })
+            .map(|deploy| Running::new(deploy.clone(), pin().content))
             .collect())
     }
 
@@ -111,12 +108,12 @@ impl DispatchPlugin for TestPlugin {
         std::future::pending().await
     }
 
-    async fn settle(&self, workload: &WorkloadId, keep: Option<&DeployId>) -> Result<(), DispatchError> {
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
         let mut state = self.state.lock().unwrap();
         state.serving.remove(workload);
         state
             .serving
-            .extend(keep.map(|deploy| (workload.clone(), deploy.clone())));
+            .extend(keep.map(|record| (workload.clone(), record.deploy.clone())));
         Ok(())
     }
 
@@ -136,11 +133,11 @@ fn pulling(bytes_done: u64, bytes_total: u64) -> DeployStep {
 
 #[async_trait]
 impl RollbackCapable for TestPlugin {
-    async fn preflight(&self, _: &Pin) -> Result<(), RollbackRefusal> {
+    async fn preflight(&self, _: &Record) -> Result<(), RollbackRefusal> {
         self.state.lock().unwrap().refusal.map_or(Ok(()), Err)
     }
 
-    async fn obtain(&self, _: &Job, _: &Pin) -> Result<(), DispatchError> {
-        Ok(())
+    async fn obtain(&self, _: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
+        Ok(pinned.clone())
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use shipslog_core::deploys::{
-    Closing, Deploy, DeployStore, FailureMarker, NewDeploy, Outcome, Page, Pin, PinnedReference, Reason,
-    Strategy,
+    Closing, Deploy, DeployStore, FailureMarker, NewDeploy, Outcome, Page, PartName, Pin, Pinned, Plan,
+    Reason, Strategy,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::store::StoreError;
@@ -17,13 +17,13 @@ use super::workloads::{number, time};
 const SELECT: &str =
     "SELECT d.id, w.id, d.source_kind, d.reason, d.requested, d.pin_reference, d.pin_content,
     d.spec_revision, d.outcome, d.marker, d.triggered_by, d.note, d.rollback_of, d.current, d.strategy,
-    d.started_at, d.finished_at
+    d.started_at, d.finished_at, d.pin_parts, d.failed_part
     FROM deploys d JOIN workloads w ON w.number = d.workload";
 
 const INSERT: &str =
     "INSERT INTO deploys (id, workload, source_kind, reason, requested, pin_reference, pin_content,
-    spec_revision, triggered_by, note, rollback_of, strategy, idempotency_key, started_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    spec_revision, triggered_by, note, rollback_of, strategy, idempotency_key, started_at, pin_parts, pin_plan)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 #[async_trait]
 impl DeployStore for SqliteStore {
@@ -38,20 +38,25 @@ impl DeployStore for SqliteStore {
         .await
     }
 
-    async fn pin_deploy(&self, id: &DeployId, pin: Pin) -> Result<(), StoreError> {
+    async fn pin_deploy(&self, id: &DeployId, pinned: Pinned) -> Result<(), StoreError> {
         let id = id.clone();
         self.write("pin_deploy", move |tx, _| {
             let row = find(tx, &id)?;
-            if row.outcome != Outcome::Running || row.pin.is_some() {
+            let moves = row.pin.is_some_and(|pin| pin.reference != pinned.pin.reference);
+            if row.outcome != Outcome::Running || moves {
                 return Err(Failure::conflict("outcome"));
             }
-            let change = "UPDATE deploys SET pin_reference = ?2, pin_content = ?3 WHERE id = ?1";
-            run(
-                tx,
-                change,
-                params![id.as_str(), pin.reference.as_str(), pin.content.as_str()],
-            )?;
-            Ok(())
+            pin(tx, &id, &pinned)
+        })
+        .await
+    }
+
+    async fn deploy_plan(&self, id: &DeployId) -> Result<Option<Plan>, StoreError> {
+        let id = id.clone();
+        self.read("deploy_plan", move |tx, _| {
+            let sql = "SELECT pin_plan FROM deploys WHERE id = ?1";
+            let plan: Option<Option<String>> = value(tx, sql, [id.as_str()])?;
+            Ok(plan.ok_or(Failure::not_found("deploy"))?.map(Plan::new))
         })
         .await
     }
@@ -186,14 +191,15 @@ fn refuse_while_running(tx: &Connection, workload: i64) -> Result<(), Failure> {
 }
 
 fn insert(tx: &Connection, workload: i64, new: &NewDeploy) -> Result<(), Failure> {
+    let pin = new.pinned.as_ref().map(|pinned| &pinned.pin);
     let values = params![
         new.id.as_str(),
         workload,
         new.source_kind,
         new.reason.as_str(),
         new.requested,
-        new.pin.as_ref().map(|pin| pin.reference.as_str()),
-        new.pin.as_ref().map(|pin| pin.content.as_str()),
+        pin.map(|pin| pin.reference.as_str()),
+        pin.map(|pin| pin.content.as_str()),
         new.spec_revision,
         new.triggered_by,
         new.note,
@@ -201,9 +207,34 @@ fn insert(tx: &Connection, workload: i64, new: &NewDeploy) -> Result<(), Failure
         new.strategy.map(Strategy::as_str),
         new.idempotency_key,
         new.started_at.to_string(),
+        pin.map(parts_json).transpose()?.flatten(),
+        new.pinned
+            .as_ref()
+            .and_then(|pinned| pinned.plan.as_ref())
+            .map(Plan::as_str),
     ];
     run(tx, INSERT, values)?;
     Ok(())
+}
+
+fn pin(tx: &Connection, id: &DeployId, pinned: &Pinned) -> Result<(), Failure> {
+    let sql = "UPDATE deploys SET pin_reference = ?2, pin_content = ?3, pin_parts = ?4, pin_plan = ?5 WHERE id = ?1";
+    let Pinned { pin, plan } = pinned;
+    let values = params![
+        id.as_str(),
+        pin.reference.as_str(),
+        pin.content.as_str(),
+        parts_json(pin)?,
+        plan.as_ref().map(Plan::as_str),
+    ];
+    run(tx, sql, values)?;
+    Ok(())
+}
+
+/// `NULL` for the pin of a single thing.
+fn parts_json(pin: &Pin) -> Result<Option<String>, Failure> {
+    let json = || serde_json::to_string(&pin.parts).map_err(|_| Failure::invalid("deploy"));
+    (!pin.parts.is_empty()).then(json).transpose()
 }
 
 fn clear_current(tx: &Connection, workload: &WorkloadId) -> Result<(), Failure> {
@@ -214,13 +245,21 @@ fn clear_current(tx: &Connection, workload: &WorkloadId) -> Result<(), Failure> 
 }
 
 fn close(tx: &Connection, id: &DeployId, closing: Closing) -> Result<(), Failure> {
-    let sql = "UPDATE deploys SET outcome = ?2, marker = ?3, current = ?4, finished_at = ?5 WHERE id = ?1";
+    let sql = "UPDATE deploys SET outcome = ?2, marker = ?3, current = ?4, finished_at = ?5, failed_part = ?6
+        WHERE id = ?1";
     let marker = closing.outcome.marker().map(FailureMarker::as_str);
     let at = closing.finished_at.to_string();
     run(
         tx,
         sql,
-        params![id.as_str(), closing.outcome.as_str(), marker, closing.current, at],
+        params![
+            id.as_str(),
+            closing.outcome.as_str(),
+            marker,
+            closing.current,
+            at,
+            closing.failed_part.as_ref().map(PartName::as_str)
+        ],
     )?;
     Ok(())
 }
@@ -242,9 +281,10 @@ fn read(row: &Row<'_>) -> Result<Deploy, Failure> {
         source_kind: row.get(2)?,
         reason: named(row, 3, Reason::from_name)?,
         requested: row.get(4)?,
-        pin: read_pin(row.get(5)?, row.get(6)?)?,
+        pin: read_pin(row.get(5)?, row.get(6)?, row.get(17)?)?,
         spec_revision: row.get(7)?,
         outcome: read_outcome(row)?,
+        failed_part: row.get::<_, Option<String>>(18)?.map(parsed).transpose()?,
         triggered_by: row.get(10)?,
         note: row.get(11)?,
         rollback_of: row.get::<_, Option<String>>(12)?.map(parsed).transpose()?,
@@ -258,14 +298,18 @@ fn read(row: &Row<'_>) -> Result<Deploy, Failure> {
     })
 }
 
-fn read_pin(reference: Option<String>, content: Option<String>) -> Result<Option<Pin>, Failure> {
+fn read_pin(
+    reference: Option<String>,
+    content: Option<String>,
+    parts: Option<String>,
+) -> Result<Option<Pin>, Failure> {
     let (Some(reference), Some(content)) = (reference, content) else {
         return Ok(None);
     };
-    let pin = Pin {
-        reference: parsed::<PinnedReference>(reference)?,
-        content: parsed(content)?,
-    };
+    let mut pin = Pin::new(parsed(reference)?, parsed(content)?);
+    if let Some(parts) = parts {
+        pin.parts = known(serde_json::from_str(&parts).ok())?;
+    }
     Ok(Some(pin))
 }
 

@@ -21,6 +21,7 @@ fn steps() -> Migrations<'static> {
         M::up(include_str!("../../migrations/003_deploys.sql")),
         M::up(include_str!("../../migrations/004_stats.sql")),
         M::up_with_hook(include_str!("../../migrations/005_blocks.sql"), pack_samples),
+        M::up(include_str!("../../migrations/006_parts.sql")),
     ])
 }
 

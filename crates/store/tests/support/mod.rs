@@ -133,7 +133,7 @@ pub(crate) fn new_deploy(workload: &WorkloadId) -> NewDeploy {
         source_kind: "image".into(),
         reason: Reason::Manual,
         requested: "app:1".into(),
-        pin: None,
+        pinned: None,
         spec_revision: 1,
         triggered_by: "a test".into(),
         note: None,
@@ -148,6 +148,7 @@ pub(crate) async fn deploy(store: &SqliteStore, workload: &WorkloadId) -> Deploy
     let row = store.open_deploy(new_deploy(workload)).await.unwrap();
     let closing = Closing {
         outcome: Outcome::Succeeded,
+        failed_part: None,
         current: true,
         finished_at: at(2),
     };
@@ -194,6 +195,7 @@ pub(crate) async fn seal_all(store: &SqliteStore) {
 pub(crate) async fn close(store: &SqliteStore, row: &DeployId) -> Deploy {
     let closing = Closing {
         outcome: Outcome::Succeeded,
+        failed_part: None,
         current: true,
         finished_at: at(2),
     };

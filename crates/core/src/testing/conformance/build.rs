@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::deploys::{Closing, Deploy, NewDeploy, Outcome, Pin, Reason};
+use crate::deploys::{Closing, Deploy, NewDeploy, Outcome, PartPin, Pin, Pinned, Plan, Reason};
 use crate::id::{DeployId, WorkloadId};
 use crate::stats::{Sample, Tick, TickRow};
 use crate::store::Store;
@@ -73,7 +73,7 @@ pub(super) fn new_deploy(workload: &WorkloadId) -> NewDeploy {
         source_kind: "image".into(),
         reason: Reason::Manual,
         requested: "registry/app:1".into(),
-        pin: None,
+        pinned: None,
         spec_revision: 1,
         triggered_by: "somebody".into(),
         note: None,
@@ -98,6 +98,7 @@ pub(super) async fn open(store: &dyn Store, workload: &WorkloadId) -> Deploy {
 pub(super) fn closing(outcome: Outcome, current: bool) -> Closing {
     Closing {
         outcome,
+        failed_part: None,
         current,
         finished_at: at(200),
     }
@@ -115,10 +116,24 @@ pub(super) async fn deploy(store: &dyn Store, workload: &WorkloadId, current: bo
 
 pub(super) fn pin(digit: char) -> Pin {
     let digest = digit.to_string().repeat(64);
-    Pin {
-        reference: format!("registry/app@sha256:{digest}").parse().unwrap(),
-        content: format!("sha256:{digest}").parse().unwrap(),
+    Pin::new(
+        format!("registry/app@sha256:{digest}").parse().unwrap(),
+        format!("sha256:{digest}").parse().unwrap(),
+    )
+}
+
+/// What a dispatch of two parts runs, with a plan.
+pub(super) fn pinned(digit: char) -> Pinned {
+    let mut pin = pin(digit);
+    for name in ["db", "web"] {
+        let part = PartPin {
+            reference: pin.reference.clone(),
+            content: pin.content.clone(),
+        };
+        pin.parts.insert(name.parse().unwrap(), part);
     }
+    let plan = Some(Plan::new(format!("plan {digit} '\u{1F6A2}'")));
+    Pinned { pin, plan }
 }
 
 /// A sample whose measures all differ, and differ from those of another `n`.

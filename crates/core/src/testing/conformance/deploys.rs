@@ -1,6 +1,8 @@
 //! Cases of [`DeployStore`](crate::deploys::DeployStore): the life of a row.
 
-use super::build::{at, closing, create, deploy, new_deploy, open, pin, some_deploy_id, some_id, with_key};
+use super::build::{
+    at, closing, create, deploy, new_deploy, open, pin, pinned, some_deploy_id, some_id, with_key,
+};
 use super::check::{conflict, invalid, not_found, one_winner};
 use crate::deploys::{Closing, Deploy, FailureMarker, NewDeploy, Outcome, Reason, Strategy};
 use crate::id::WorkloadId;
@@ -11,7 +13,7 @@ fn full(workload: &WorkloadId) -> NewDeploy {
         source_kind: "compose".into(),
         reason: Reason::Rollback,
         requested: "registry/app:1.4".into(),
-        pin: Some(pin('a')),
+        pinned: Some(pin('a').into()),
         spec_revision: 7,
         triggered_by: "a token".into(),
         note: Some("because of \u{1F6A2} 'and' \"so\"".into()),
@@ -29,7 +31,8 @@ fn as_opened(new: NewDeploy) -> Deploy {
         source_kind: new.source_kind,
         reason: new.reason,
         requested: new.requested,
-        pin: new.pin,
+        pin: new.pinned.map(|pinned| pinned.pin),
+        failed_part: None,
         spec_revision: new.spec_revision,
         outcome: Outcome::Running,
         triggered_by: new.triggered_by,
@@ -121,8 +124,8 @@ pub async fn a_row_is_found_by_its_key(store: &dyn Store) {
 pub async fn a_row_is_pinned_once(store: &dyn Store) {
     let id = create(store, "web").await;
     let row = open(store, &id).await;
-    store.pin_deploy(&row.id, pin('a')).await.unwrap();
-    conflict(store.pin_deploy(&row.id, pin('b')).await, "outcome");
+    store.pin_deploy(&row.id, pin('a').into()).await.unwrap();
+    conflict(store.pin_deploy(&row.id, pin('b').into()).await, "outcome");
     assert_eq!(
         store.deploy(&row.id).await.unwrap(),
         Deploy {
@@ -132,10 +135,44 @@ pub async fn a_row_is_pinned_once(store: &dyn Store) {
     );
 }
 
+pub async fn a_row_may_gain_other_content_of_the_same_reference(store: &dyn Store) {
+    let id = create(store, "web").await;
+    let row = open(store, &id).await;
+    store.pin_deploy(&row.id, pinned('a')).await.unwrap();
+    let mut again = pin('a');
+    again.content = pin('b').content;
+    store.pin_deploy(&row.id, again.clone().into()).await.unwrap();
+    assert_eq!(store.deploy(&row.id).await.unwrap().pin, Some(again));
+    assert_eq!(store.deploy_plan(&row.id).await.unwrap(), None);
+}
+
+pub async fn parts_and_plan_come_back_as_they_were_pinned(store: &dyn Store) {
+    let id = create(store, "web").await;
+    let row = open(store, &id).await;
+    assert_eq!(store.deploy_plan(&row.id).await.unwrap(), None);
+    store.pin_deploy(&row.id, pinned('a')).await.unwrap();
+    let failed = Closing {
+        failed_part: Some("db".parse().unwrap()),
+        ..closing(Outcome::Failed(FailureMarker::Unhealthy), false)
+    };
+    let closed = store.close_deploy(&row.id, failed).await.unwrap();
+    assert_eq!(closed.failed_part, Some("db".parse().unwrap()));
+    assert_eq!(closed.pin, Some(pinned('a').pin));
+    assert_eq!(store.deploy_plan(&row.id).await.unwrap(), pinned('a').plan);
+    let replayed = NewDeploy {
+        pinned: Some(pinned('a')),
+        ..new_deploy(&id)
+    };
+    let replayed = store.open_deploy(replayed).await.unwrap();
+    assert_eq!(replayed.pin, Some(pinned('a').pin));
+    assert_eq!(store.deploy_plan(&replayed.id).await.unwrap(), pinned('a').plan);
+    not_found(store.deploy_plan(&some_deploy_id()).await, "deploy");
+}
+
 pub async fn a_closed_row_is_not_pinned(store: &dyn Store) {
     let id = create(store, "web").await;
     let row = deploy(store, &id, true).await;
-    conflict(store.pin_deploy(&row, pin('a')).await, "outcome");
+    conflict(store.pin_deploy(&row, pin('a').into()).await, "outcome");
     assert_eq!(store.deploy(&row).await.unwrap().pin, None);
 }
 
@@ -149,6 +186,7 @@ pub async fn every_outcome_is_kept(store: &dyn Store) {
         let row = open(store, &id).await;
         let closing = Closing {
             outcome,
+            failed_part: None,
             current: false,
             finished_at: at(300),
         };
@@ -202,7 +240,10 @@ pub async fn unknown_rows_are_not_found(store: &dyn Store) {
     let id = create(store, "web").await;
     let row = open(store, &id).await;
     not_found(store.deploy(&some_deploy_id()).await, "deploy");
-    not_found(store.pin_deploy(&some_deploy_id(), pin('a')).await, "deploy");
+    not_found(
+        store.pin_deploy(&some_deploy_id(), pin('a').into()).await,
+        "deploy",
+    );
     not_found(
         store
             .close_deploy(&some_deploy_id(), closing(Outcome::Succeeded, true))

@@ -71,6 +71,8 @@ macro_rules! store_conformance {
                 a_used_key_is_told_before_a_running_row
                 a_row_is_found_by_its_key
                 a_row_is_pinned_once
+                a_row_may_gain_other_content_of_the_same_reference
+                parts_and_plan_come_back_as_they_were_pinned
                 a_closed_row_is_not_pinned
                 every_outcome_is_kept
                 a_row_is_closed_once

@@ -88,7 +88,7 @@ pub async fn workloads_are_listed_by_name_and_managed_first(store: &dyn Store) {
 async fn furnished(store: &dyn Store, name: &str) -> WorkloadId {
     let id = create(store, name).await;
     let row = store.open_deploy(with_key(&id, "key")).await.unwrap();
-    store.pin_deploy(&row.id, pin('a')).await.unwrap();
+    store.pin_deploy(&row.id, pin('a').into()).await.unwrap();
     store
         .close_deploy(&row.id, closing(Outcome::Succeeded, true))
         .await

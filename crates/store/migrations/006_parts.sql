@@ -1,0 +1,4 @@
+-- Deploys that run several things: what each part was pinned to, as JSON; the text to be replayed; and which part failed.
+ALTER TABLE deploys ADD COLUMN pin_parts TEXT;
+ALTER TABLE deploys ADD COLUMN pin_plan TEXT;
+ALTER TABLE deploys ADD COLUMN failed_part TEXT;
