@@ -5,6 +5,7 @@ mod classify;
 mod config;
 mod create;
 mod gate;
+mod git;
 mod layers;
 mod parts;
 mod preflight;
@@ -27,6 +28,7 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
 use crate::DockerEngine;
+pub use git::GitPlugin;
 use reference::ImageReference;
 use turns::Turns;
 
