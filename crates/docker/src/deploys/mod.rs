@@ -6,6 +6,7 @@ mod compose;
 mod config;
 mod create;
 mod gate;
+mod git;
 mod layers;
 mod parts;
 mod preflight;
@@ -30,6 +31,7 @@ use shipslog_core::workloads::{FieldError, Spec};
 
 use crate::DockerEngine;
 pub use compose::ComposePlugin;
+pub use git::GitPlugin;
 use reference::ImageReference;
 pub use swarm::SwarmPlugin;
 use turns::Turns;
