@@ -14,6 +14,7 @@ mod engine;
 mod events;
 mod failures;
 mod fake_engine;
+mod git;
 mod images;
 mod loss;
 mod rollback;
