@@ -16,6 +16,7 @@ mod failures;
 mod fake_engine;
 mod images;
 mod loss;
+mod pages;
 mod rollback;
 mod settle;
 mod stats;
