@@ -11,7 +11,7 @@ use shipslog_core::stats::{
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory as _, Roster, WorkloadStore};
-use shipslog_docker::{CollectorOptions, DockerEngine, EngineOptions, ImagePlugin};
+use shipslog_docker::{CollectorOptions, DockerEngine, EngineOptions, ImagePlugin, SwarmPlugin};
 use shipslog_http::{Api, Authenticator, HostPolicy, StreamOptions};
 use shipslog_store::{OpenError, SqliteStore};
 use tokio::time::{sleep, timeout};
@@ -44,7 +44,7 @@ pub struct Options {
     pub max_size: Option<u64>,
     /// Ledger rows kept for each workload.
     pub keep_deploys: usize,
-    /// Source kinds besides `image`.
+    /// Source kinds besides `image` and `swarm`.
     pub plugins: Vec<Arc<dyn DispatchPlugin>>,
 }
 
@@ -246,7 +246,8 @@ fn dispatcher(
         Arc::clone(clock),
         settings,
     )
-    .with_plugin(Arc::new(ImagePlugin::new(engine.clone())));
+    .with_plugin(Arc::new(ImagePlugin::new(engine.clone())))
+    .with_plugin(Arc::new(SwarmPlugin::new(engine.clone())));
     options
         .plugins
         .iter()

@@ -21,3 +21,4 @@ mod rollback;
 mod settle;
 mod stats;
 mod swap;
+mod swarm;

@@ -55,8 +55,9 @@ impl PluginRig for Services {
     }
 
     async fn break_down(&self) {
-        for container in self.bench.containers() {
-            let id = container.split(' ').next().unwrap_or_default();
+        let own = format!("name={}", self.bench.name);
+        let ids = self.bench.engine.docker(&["ps", "--quiet", "--filter", &own]);
+        for id in ids.lines() {
             self.bench.engine.docker(&["stop", "--time", "0", id]);
         }
     }
