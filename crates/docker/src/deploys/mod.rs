@@ -2,6 +2,7 @@
 
 mod auth;
 mod classify;
+mod compose;
 mod config;
 mod create;
 mod gate;
@@ -10,6 +11,7 @@ mod parts;
 mod preflight;
 mod pull;
 mod reference;
+mod repository;
 mod settle;
 mod swap;
 mod swarm;
@@ -27,6 +29,7 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
 use crate::DockerEngine;
+pub use compose::ComposePlugin;
 use reference::ImageReference;
 pub use swarm::SwarmPlugin;
 use turns::Turns;
@@ -106,7 +109,9 @@ impl DispatchPlugin for ImagePlugin {
     }
 
     async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError> {
-        self.resolve_image(job).await.map(Pinned::from)
+        self.resolve_image(&job.requested, &job.progress)
+            .await
+            .map(Pinned::from)
     }
 
     async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
@@ -144,7 +149,7 @@ impl RollbackCapable for ImagePlugin {
     }
 
     async fn obtain(&self, job: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
-        self.fetch(job, &pinned.pin).await?;
+        self.fetch(&pinned.pin, &job.progress).await?;
         Ok(pinned.clone())
     }
 }
