@@ -166,7 +166,8 @@ impl DispatchPlugin for GitPlugin {
     fn check(&self, spec: &Spec) -> Result<(), FieldError> {
         let parsed = GitReference::parse(&spec.source.reference);
         parsed.map_err(|error| FieldError::new("source.reference", error.to_string()))?;
-        spec.source.options.read::<GitOptions>()?.check()
+        spec.source.options.read::<GitOptions>()?.check()?;
+        spec.check_host_ports()
     }
 
     fn strategy(&self, spec: &Spec) -> Option<Strategy> {
