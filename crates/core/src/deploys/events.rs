@@ -89,9 +89,7 @@ impl Hub {
     /// Tells of a dispatch; whoever is given the first event of it by name hears the rest until it is over.
     pub(super) fn tell(&self, event: DispatchEvent) {
         let mut state = self.lock();
-        if let Some(told) = event.deploy().and_then(|deploy| state.told.get_mut(deploy)) {
-            remember(told, &event);
-        }
+        state.remember(&event);
         // No receiver is no error: nobody has to listen.
         let _ = state.live.send(event);
     }
@@ -122,13 +120,11 @@ impl Hub {
         })
     }
 
-    /// What is told and never ended was given up.
+    /// What was taken up and never ended was given up.
     fn end(&self, workload: &WorkloadId, deploy: &DeployId) {
-        let mut state = self.lock();
-        let told = state.told.remove(deploy).unwrap_or_default();
-        if !told.last().is_some_and(DispatchEvent::is_last) {
+        if self.lock().told.contains_key(deploy) {
             let (workload, deploy) = (workload.clone(), deploy.clone());
-            let _ = state.live.send(DispatchEvent::GivenUp { workload, deploy });
+            self.tell(DispatchEvent::GivenUp { workload, deploy });
         }
     }
 
@@ -137,12 +133,22 @@ impl Hub {
     }
 }
 
-/// Repeats of the newest step replace it, so that a long pull stays one entry.
-fn remember(told: &mut Vec<DispatchEvent>, event: &DispatchEvent) {
-    if told.last().is_some_and(|last| event.repeats(last)) {
-        told.pop();
+impl State {
+    /// Repeats of the newest step replace it, so that a long pull stays one entry. Of what is over, the ledger knows the outcome.
+    fn remember(&mut self, event: &DispatchEvent) {
+        let Some(deploy) = event.deploy() else { return };
+        if event.is_last() {
+            self.told.remove(deploy);
+            return;
+        }
+        let Some(told) = self.told.get_mut(deploy) else {
+            return;
+        };
+        if told.last().is_some_and(|last| event.repeats(last)) {
+            told.pop();
+        }
+        told.push(event.clone());
     }
-    told.push(event.clone());
 }
 
 /// A dispatch that is told of. Dropping it ends the streams of it.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::deploys::{
-    DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, PinnedReference, Readiness, Record,
-    RollbackCapable, RollbackRefusal, Running, Strategy,
+    DeployStep, DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, PinnedReference, Readiness,
+    Record, RollbackCapable, RollbackRefusal, Running, Strategy,
 };
 use crate::id::{DeployId, WorkloadId};
 use crate::workloads::{FieldError, Spec};
@@ -216,7 +216,10 @@ impl DispatchPlugin for FakePlugin {
     async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
         match self.replace(job, &pinned.pin)? {
             Behaviour::Fail(marker) => Err(DispatchError::new(marker, "as told")),
-            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Hang => {
+                job.progress.step(DeployStep::WaitingForHealth);
+                std::future::pending().await
+            }
             Behaviour::Panic => panic!("as told"),
             Behaviour::Succeed | Behaviour::RunSomethingElse => Ok(()),
         }

@@ -9,6 +9,7 @@
 mod bench;
 #[cfg(target_os = "linux")]
 mod cgroup;
+mod conformance;
 mod engine;
 mod events;
 mod failures;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use shipslog_core::deploys::{
-    DeployStep, DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, Record, RollbackCapable,
-    RollbackRefusal, Running, Strategy,
+    DeployStep, DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, Readiness, Record,
+    RollbackCapable, RollbackRefusal, Running, Strategy,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
@@ -18,6 +18,7 @@ pub(crate) enum Behaviour {
     #[default]
     Succeed,
     Fail(FailureMarker),
+    FailPart(FailureMarker, &'static str),
     /// Waits for [`TestPlugin::release`], then tells of so many steps.
     Wait {
         steps: u64,
@@ -28,6 +29,7 @@ pub(crate) enum Behaviour {
 struct State {
     behaviour: Behaviour,
     refusal: Option<RollbackRefusal>,
+    missing: Vec<String>,
     serving: HashMap<WorkloadId, DeployId>,
 }
 
@@ -54,6 +56,11 @@ impl TestPlugin {
         self.state.lock().unwrap().refusal = refusal;
     }
 
+    /// What the kind lacks on this machine.
+    pub(crate) fn lack(&self, missing: &[&str]) {
+        self.state.lock().unwrap().missing = missing.iter().map(|what| (*what).to_owned()).collect();
+    }
+
     /// Lets one run that waits go on.
     pub(crate) fn release(&self) {
         self.gate.notify_one();
@@ -74,6 +81,13 @@ impl DispatchPlugin for TestPlugin {
         Some(spec.strategy())
     }
 
+    async fn readiness(&self) -> Readiness {
+        Readiness {
+            uses: vec!["make-believe 1.0".to_owned()],
+            missing: self.state.lock().unwrap().missing.clone(),
+        }
+    }
+
     async fn resolve(&self, _: &Job) -> Result<Pinned, DispatchError> {
         Ok(pin().into())
     }
@@ -82,6 +96,10 @@ impl DispatchPlugin for TestPlugin {
         let behaviour = self.state.lock().unwrap().behaviour;
         match behaviour {
             Behaviour::Fail(marker) => return Err(DispatchError::new(marker, "as told")),
+            Behaviour::FailPart(marker, part) => {
+                let part = part.parse().unwrap();
+                return Err(DispatchError::new(marker, "as told").of_part(part));
+            }
             Behaviour::Wait { steps } => {
                 self.gate.notified().await;
                 (0..steps).for_each(|bytes_done| job.progress.step(pulling(bytes_done, steps)));

@@ -46,6 +46,10 @@ async fn the_system_is_described() {
         json!({"available": true, "version": "20.10.24", "reason": null})
     );
     assert_eq!(
+        system["kinds"],
+        json!([{"kind": "fake", "rollback": true, "ready": true, "uses": ["make-believe 1.0"], "missing": []}])
+    );
+    assert_eq!(
         (
             &system["collector"],
             &system["tick_interval_s"],

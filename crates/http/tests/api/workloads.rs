@@ -39,9 +39,11 @@ async fn viewers_do_not_see_what_may_hold_a_secret() {
     spec["command"] = json!(["serve", "--password=pa55word"]);
     spec["env"] = json!([{"name": "MODE", "value": "pa55word"}, {"name": "DB", "secret": "env:DB"}]);
     spec["healthcheck"] = json!({"command": ["check", "pa55word"]});
+    spec["source"]["options"] = json!({"file": "password: pa55word"});
     let created = rig.send(post("/api/workloads").json(&spec)).await.json();
     assert_eq!(created["spec"]["env"], spec["env"]);
     assert_eq!(created["spec"]["command"], spec["command"]);
+    assert_eq!(created["spec"]["source"], spec["source"]);
 
     let path = format!("/api/workloads/{}", created["id"].as_str().unwrap());
     for path in [path.as_str(), "/api/workloads"] {

@@ -1,0 +1,67 @@
+//! The log of one case.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Takes down whatever is logged on this thread, where a `#[tokio::test]` runs all of its tasks.
+pub(super) struct Log {
+    text: Arc<Mutex<String>>,
+    _guard: DefaultGuard,
+}
+
+impl Log {
+    pub(super) fn capture() -> Self {
+        let text = Arc::default();
+        let guard = set_default(Scribe(Arc::clone(&text)));
+        Self { text, _guard: guard }
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Scribe(Arc<Mutex<String>>);
+
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{field}={value:?} ");
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = write!(self.0, "{field}={value} ");
+    }
+}
+
+impl Subscriber for Scribe {
+    /// The engine's client logs whole requests below `info`, which its front page tells hosts to leave off.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        !metadata.target().starts_with("bollard")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        event.record(&mut Line(&mut text));
+        text.push('\n');
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}

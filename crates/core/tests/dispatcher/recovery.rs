@@ -1,0 +1,161 @@
+//! Rows are kept, and what runs is put in order.
+
+use std::sync::Arc;
+
+use shipslog_core::deploys::{
+    ClosedDeploys, Deploy, DispatchRefusal, DispatcherOptions, DispatcherStatus, FailureMarker, NewDeploy,
+    Outcome, Reason,
+};
+use shipslog_core::id::{DeployId, WorkloadId};
+use shipslog_core::store::{Store, StoreError};
+use shipslog_core::testing::{Behaviour, FakePlugin, Part, fake_pin};
+
+use crate::yard::{dispatcher, now, request, yard, yard_with};
+
+#[tokio::test]
+async fn pruning_keeps_the_newest_the_current_and_what_a_rollback_needs() {
+    let options = DispatcherOptions {
+        keep_deploys: 2,
+        ..DispatcherOptions::default()
+    };
+    let yard = yard_with(FakePlugin::new(), options).await;
+    let first = yard.deploy_version(1).await;
+    let second = yard.deploy_version(2).await;
+    yard.plugin.behave(Behaviour::Fail(FailureMarker::StartFailed));
+    let mut kept: Vec<DeployId> = Vec::new();
+    for version in 3..8 {
+        kept.push(yard.deploy_version(version).await.id);
+    }
+    yard.quiet().await;
+    let ids: Vec<DeployId> = yard.ledger().await.into_iter().map(|row| row.id).collect();
+    assert_eq!(ids, [kept[4].clone(), kept[3].clone(), second.id, first.id]);
+}
+
+pub(crate) async fn abandoned(store: &Arc<dyn Store>, workload: &WorkloadId) -> Deploy {
+    let new = NewDeploy {
+        id: DeployId::generate(now()),
+        workload_id: workload.clone(),
+        source_kind: "fake".into(),
+        reason: Reason::Manual,
+        requested: "app:2".into(),
+        pinned: None,
+        spec_revision: 1,
+        triggered_by: "admin".into(),
+        note: None,
+        rollback_of: None,
+        strategy: None,
+        idempotency_key: None,
+        started_at: now(),
+    };
+    let row = store.open_deploy(new).await.unwrap();
+    store.pin_deploy(&row.id, fake_pin(2).into()).await.unwrap();
+    row
+}
+
+fn part(workload: &WorkloadId, deploy: &DeployId, version: u8) -> Part {
+    Part {
+        workload: workload.clone(),
+        deploy: deploy.clone(),
+        content: fake_pin(version).content,
+        up: true,
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_before_the_swap_the_old_serves_alone() {
+    let yard = yard().await;
+    let first = yard.deploy_version(1).await;
+    let lost = abandoned(&yard.store, &yard.web).await;
+    yard.plugin.leave(part(&yard.web, &lost.id, 2));
+    let restarted = dispatcher(&yard.store, &yard.plugin, DispatcherOptions::default());
+    assert_eq!(restarted.recover().await.unwrap(), 1);
+    assert_eq!(
+        yard.store.deploy(&lost.id).await.unwrap().outcome,
+        Outcome::Interrupted
+    );
+    assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(1).content]);
+    assert_eq!(yard.current().await, Some(first.id));
+}
+
+#[tokio::test]
+async fn after_a_crash_past_the_swap_what_runs_is_current() {
+    let yard = yard().await;
+    yard.deploy_version(1).await;
+    yard.quiet().await;
+    let lost = abandoned(&yard.store, &yard.web).await;
+    yard.plugin.stop_all();
+    yard.plugin.leave(part(&yard.web, &lost.id, 2));
+    let restarted = dispatcher(&yard.store, &yard.plugin, DispatcherOptions::default());
+    restarted.recover().await.unwrap();
+    let row = yard.store.deploy(&lost.id).await.unwrap();
+    assert_eq!((row.outcome, row.current), (Outcome::Interrupted, true));
+    assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(2).content]);
+    assert_eq!(yard.plugin.parts().len(), 1);
+}
+
+#[tokio::test]
+async fn without_an_engine_rows_are_closed_and_the_rest_is_done_when_it_comes() {
+    let yard = yard().await;
+    yard.deploy_version(1).await;
+    yard.quiet().await;
+    let lost = abandoned(&yard.store, &yard.web).await;
+    yard.plugin.stop_all();
+    yard.plugin.leave(part(&yard.web, &lost.id, 2));
+    yard.plugin.set_away(true);
+    let restarted = dispatcher(&yard.store, &yard.plugin, DispatcherOptions::default());
+    restarted.recover().await.unwrap();
+    let row = yard.store.deploy(&lost.id).await.unwrap();
+    assert_eq!((row.outcome, row.current), (Outcome::Interrupted, false));
+    let interrupted = ClosedDeploys {
+        interrupted: 1,
+        ..ClosedDeploys::default()
+    };
+    let waiting = DispatcherStatus {
+        running: 0,
+        unclosed: 0,
+        unsettled: 1,
+        closed: interrupted,
+    };
+    assert_eq!(restarted.status(), waiting);
+    yard.plugin.set_away(false);
+    restarted.reconcile().await;
+    assert_eq!(restarted.status().unsettled, 0);
+    assert_eq!(yard.current().await, Some(lost.id));
+    assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(2).content]);
+}
+
+#[tokio::test]
+async fn an_engine_lost_on_the_way_is_put_in_order_when_it_comes_back() {
+    let yard = yard().await;
+    yard.deploy_version(1).await;
+    yard.plugin.behave(Behaviour::Hang);
+    yard.plugin.publish(2);
+    let row = yard.dispatcher.dispatch(request(&yard.web)).await.unwrap();
+    while yard.plugin.parts().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    yard.plugin.set_away(true);
+    yard.dispatcher.cancel(&row.id);
+    yard.dispatcher.wait(&row.id).await.unwrap();
+    assert!(yard.plugin.serving(&yard.web).is_empty());
+    yard.plugin.set_away(false);
+    yard.dispatcher.reconcile().await;
+    assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(1).content]);
+}
+
+#[tokio::test]
+async fn a_workload_is_retired_with_what_runs_of_it_unless_asked_otherwise() {
+    let yard = yard().await;
+    yard.deploy().await;
+    yard.plugin.set_away(true);
+    let refused = yard.dispatcher.retire(&yard.web, false).await;
+    assert!(matches!(refused, Err(DispatchRefusal::EngineUnavailable)));
+    assert!(yard.store.workload(&yard.web).await.is_ok());
+    yard.plugin.set_away(false);
+    yard.dispatcher.retire(&yard.web, false).await.unwrap();
+    assert!(yard.plugin.parts().is_empty());
+    assert!(matches!(
+        yard.store.workload(&yard.web).await,
+        Err(StoreError::NotFound { .. })
+    ));
+}
