@@ -44,7 +44,7 @@ describe('a source in a form', () => {
     source('compose', 'inline', { file: 'services:\n  web:\n    image: app\n\n' }),
     source('compose', '/srv/shop/compose.yaml'),
     source('compose', `${REPO}#v1:deploy/compose.yaml`, { token: 'env:TOKEN' }),
-    source('swarm', 'r/app:1', { parallelism: 2, delay_s: 5 }),
+    source('swarm', 'r/app:1', { parallelism: 2, delay_s: 5, publish: 'host' }),
     source('swarm', 'r/app:1'),
     source('own', 'anything at all', { nested: { deep: [1, null, 'x'] } }),
     source('own', 'anything at all'),

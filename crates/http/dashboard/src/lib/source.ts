@@ -8,6 +8,11 @@ export type ComposeFrom = 'inline' | 'host' | 'git';
 
 export const COMPOSE_FROM: ComposeFrom[] = ['inline', 'host', 'git'];
 
+/** Where a published port of a swarm's service is answered. */
+export type Publish = 'ingress' | 'host';
+
+export const PUBLISH: Publish[] = ['ingress', 'host'];
+
 /** The reference of a Compose file that is written in the spec. */
 const INLINE = 'inline';
 
@@ -32,6 +37,7 @@ export interface SourceDraft {
   path: string;
   parallelism: string;
   delay: string;
+  publish: Publish;
   /** Options of kinds that this page does not know, as JSON. */
   options: string;
   /** Options that the form has no field for: they go back as they came. */
@@ -43,7 +49,7 @@ const FIELDS: Record<string, readonly string[]> = {
   image: [],
   git: ['dockerfile', 'build_args', 'token', 'user'],
   compose: ['file', 'token'],
-  swarm: ['parallelism', 'delay_s'],
+  swarm: ['parallelism', 'delay_s', 'publish'],
 };
 
 /** Whether this page has fields for a kind. A host may register others. */
@@ -102,6 +108,7 @@ export function draftOfSource({ kind, reference, options: given }: Source): Sour
     path: from === 'host' ? reference : '',
     parallelism: text(options.parallelism),
     delay: text(options.delay_s),
+    publish: options.publish === 'host' ? 'host' : 'ingress',
     options: isKnown(kind) || Object.keys(options).length === 0 ? '' : JSON.stringify(options, null, 2),
     kept: isKnown(kind) ? without(options, FIELDS[kind] ?? []) : {},
   };
@@ -154,10 +161,16 @@ function optionsOf(draft: SourceDraft, read: Reader): Options {
     case 'compose':
       return draft.from === 'inline' ? fileOf(draft, read) : draft.from === 'git' ? given('token', draft.token) : {};
     case 'swarm':
-      return { ...number('parallelism', draft.parallelism, read), ...number('delay_s', draft.delay, read) };
+      return swarmOptions(draft, read);
     default:
       return read.object('source.options', draft.options);
   }
+}
+
+/** What is left out is as the kind has it by itself. */
+function swarmOptions(draft: SourceDraft, read: Reader): Options {
+  const publish = draft.publish === 'host' ? { publish: draft.publish } : {};
+  return { ...number('parallelism', draft.parallelism, read), ...number('delay_s', draft.delay, read), ...publish };
 }
 
 /** An option that is left out where nothing was typed. */

@@ -101,6 +101,13 @@ describe('a spec of a kind to which some fields mean nothing', () => {
     expect(specOf({ ...draft, cpus: 'two', replicas: '', ports: [{ host: 'x', container: '', host_ip: '', protocol: 'tcp' }] }).mistakes).toEqual({});
   });
 
+  it('has none inside of a list either', () => {
+    const swarm = draftOf({ ...FULL, source: { kind: 'swarm', reference: 'r/app:1' } });
+    expect(specOf(swarm).spec.ports).toEqual([{ host: 18080, container: 80, host_ip: null, protocol: 'udp' }]);
+    expect(placeOf('ports[0].host_ip', swarm)).toBeNull();
+    expect(placeOf('ports[0].host', swarm)).toBe('ports[0].host');
+  });
+
   it('has no place for them', () => {
     expect(placeOf('ports[0].host', draft)).toBeNull();
     expect(placeOf('replicas', draft)).toBeNull();

@@ -86,11 +86,13 @@ function draftOfPort(port: Port): Draft['ports'][number] {
 /** Fields of a spec that mean nothing to a kind: what runs says them itself. */
 const FOREIGN: Record<string, readonly string[]> = {
   compose: ['command', 'ports', 'mounts', 'networks', 'labels', 'replicas', 'memory_limit', 'cpus', 'restart', 'healthcheck', 'rollout.strategy'],
+  swarm: ['ports.host_ip'],
 };
 
 /** Whether a field of a spec means something to a kind. */
 export function means(kind: string, field: string): boolean {
-  const isOf = (foreign: string) => field === foreign || field.startsWith(`${foreign}.`) || field.startsWith(`${foreign}[`);
+  const plain = field.replace(/\[\d+\]/g, '');
+  const isOf = (foreign: string) => plain === foreign || plain.startsWith(`${foreign}.`);
   return !FOREIGN[kind]?.some(isOf);
 }
 
@@ -120,7 +122,7 @@ function whole(draft: Draft, read: Reader): Spec {
     ports: draft.ports.map((port, i) => ({
       host: read.number(`ports[${i}].host`, port.host),
       container: read.number(`ports[${i}].container`, port.container),
-      host_ip: port.host_ip.trim() || null,
+      host_ip: (means(draft.source.kind, 'ports.host_ip') && port.host_ip.trim()) || null,
       protocol: port.protocol,
     })),
     mounts: draft.mounts.map((mount) => ({ ...mount, source: mount.source.trim(), target: mount.target.trim() })),

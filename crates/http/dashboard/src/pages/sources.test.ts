@@ -32,7 +32,7 @@ afterEach(() => {
 describe('the fields of a source kind', () => {
   it.each([
     ['image', 'r/app:1', ['Image reference']],
-    ['swarm', 'r/app:1', ['Image reference', 'Replicas replaced at a time', 'Pause between them, s']],
+    ['swarm', 'r/app:1', ['Image reference', 'Replicas replaced at a time', 'Pause between them, s', 'Where published ports answer']],
     ['git', 'https://h/a.git', ['Repository', 'Branch, tag or commit', 'Subfolder', 'Dockerfile', 'Token for the repository', 'User name for the token']],
     ['compose', 'inline', ['Compose file', 'Text of the Compose file']],
     ['compose', '/srv/shop', ['Compose file', 'Path on the host']],
