@@ -8,9 +8,10 @@ use std::fs;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use shipslog_core::deploys::DeployStore;
+use shipslog_core::deploys::{DeployStore, Pinned, Plan};
 use shipslog_core::stats::StatsStore;
 use shipslog_core::store::{StoreError, StoreHealth};
+use shipslog_core::testing::fake_pin;
 use shipslog_core::workloads::{NewWorkload, WorkloadStore};
 use shipslog_store::{SqliteOptions, SqliteStore};
 use support::{
@@ -163,6 +164,32 @@ async fn a_spec_is_not_readable_in_the_files_and_not_exchangeable() {
     assert!(matches!(
         store.spec_revision(&id, 2).await,
         Err(StoreError::Invalid { what: "spec" })
+    ));
+}
+
+#[tokio::test]
+async fn a_plan_is_not_readable_in_the_database_files_and_belongs_to_its_row() {
+    let secret = "password-in-a-compose-file";
+    let store = on_disk();
+    let id = store.create_workload(new_workload()).await.unwrap().id;
+    let pinned = |plan: &str| Pinned {
+        plan: Some(Plan::new(plan)),
+        ..fake_pin(1).into()
+    };
+    let row = store.open_deploy(new_deploy(&id)).await.unwrap();
+    store.pin_deploy(&row.id, pinned(secret)).await.unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let bytes = fs::read(beside(&store.path, suffix)).unwrap();
+        let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!found, "{suffix}");
+    }
+    assert_eq!(store.deploy_plan(&row.id).await.unwrap(), Some(Plan::new(secret)));
+    let raw = Connection::open(&store.path).unwrap();
+    raw.execute_batch("UPDATE deploys SET id = id || 'x'").unwrap();
+    let other = format!("{}x", row.id).parse().unwrap();
+    assert!(matches!(
+        store.deploy_plan(&other).await,
+        Err(StoreError::Invalid { what: "plan" })
     ));
 }
 

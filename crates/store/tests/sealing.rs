@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use shipslog_core::deploys::DeployStore;
 use shipslog_core::id::WorkloadId;
 use shipslog_core::stats::{Point, Sample, StatsStore, Tick, TickRow, aggregate};
 use shipslog_core::workloads::WorkloadStore;
@@ -336,6 +337,7 @@ async fn rows_of_an_earlier_version_are_taken_along() {
     let store = on_disk();
     let id = create(&store, "web").await;
     record(&store, 10, 3, &id).await;
+    let row = support::deploy(&store, &id).await;
     let path = &store.path;
     let connection = Connection::open(path).unwrap();
     let schema = include_str!("../migrations/004_stats.sql");
@@ -343,7 +345,8 @@ async fn rows_of_an_earlier_version_are_taken_along() {
     let ticks = "CREATE TABLE ticks (ts INTEGER PRIMARY KEY) STRICT;";
     connection
         .execute_batch(&format!(
-            "DROP TABLE recent; DROP TABLE spans; DROP TABLE blocks; DROP TABLE rollups; DROP TABLE rolled;{samples} {ticks} PRAGMA user_version = 4;
+            "ALTER TABLE deploys DROP COLUMN pin_parts; ALTER TABLE deploys DROP COLUMN pin_plan; ALTER TABLE deploys DROP COLUMN failed_part;
+            DROP TABLE recent; DROP TABLE spans; DROP TABLE blocks; DROP TABLE rollups; DROP TABLE rolled;{samples} {ticks} PRAGMA user_version = 4;
             WITH RECURSIVE tick(ts) AS (VALUES (10) UNION ALL SELECT ts + 10 FROM tick WHERE ts < 20000)
             INSERT INTO ticks SELECT ts FROM tick;
             INSERT INTO samples SELECT ts << 24 | number, ts, 4096 * number, 0, NULL, 5, 6, 7
@@ -356,6 +359,8 @@ async fn rows_of_an_earlier_version_are_taken_along() {
         .unwrap();
     fs::copy(support::beside(path, ".key"), support::beside(&copy, ".key")).unwrap();
     let migrated = SqliteStore::open(&copy).unwrap();
+    assert_eq!(migrated.deploy(&row.id).await.unwrap(), row);
+    assert_eq!(migrated.deploy_plan(&row.id).await.unwrap(), None);
     for _ in 0..2 {
         let points = points(&migrated, &id, 0, i64::MAX).await;
         assert_eq!(

@@ -12,6 +12,7 @@ use shipslog_core::store::StoreError;
 use super::SqliteStore;
 use super::connection::{all, first, run, value};
 use super::error::Failure;
+use super::seal::Seal;
 use super::workloads::{number, time};
 
 const SELECT: &str =
@@ -28,11 +29,11 @@ const INSERT: &str =
 #[async_trait]
 impl DeployStore for SqliteStore {
     async fn open_deploy(&self, new: NewDeploy) -> Result<Deploy, StoreError> {
-        self.write("open_deploy", move |tx, _| {
+        self.write("open_deploy", move |tx, seal| {
             let workload = number(tx, &new.workload_id)?.ok_or(Failure::not_found("workload"))?;
             refuse_used_key(tx, workload, new.idempotency_key.as_deref())?;
             refuse_while_running(tx, workload)?;
-            insert(tx, workload, &new)?;
+            insert(tx, seal, workload, &new)?;
             find(tx, &new.id)
         })
         .await
@@ -40,23 +41,25 @@ impl DeployStore for SqliteStore {
 
     async fn pin_deploy(&self, id: &DeployId, pinned: Pinned) -> Result<(), StoreError> {
         let id = id.clone();
-        self.write("pin_deploy", move |tx, _| {
+        self.write("pin_deploy", move |tx, seal| {
             let row = find(tx, &id)?;
             let moves = row.pin.is_some_and(|pin| pin.reference != pinned.pin.reference);
             if row.outcome != Outcome::Running || moves {
                 return Err(Failure::conflict("outcome"));
             }
-            pin(tx, &id, &pinned)
+            pin(tx, seal, &id, &pinned)
         })
         .await
     }
 
     async fn deploy_plan(&self, id: &DeployId) -> Result<Option<Plan>, StoreError> {
         let id = id.clone();
-        self.read("deploy_plan", move |tx, _| {
+        self.read("deploy_plan", move |tx, seal| {
             let sql = "SELECT pin_plan FROM deploys WHERE id = ?1";
-            let plan: Option<Option<String>> = value(tx, sql, [id.as_str()])?;
-            Ok(plan.ok_or(Failure::not_found("deploy"))?.map(Plan::new))
+            let stored: Option<Option<Vec<u8>>> = value(tx, sql, [id.as_str()])?;
+            let stored = stored.ok_or(Failure::not_found("deploy"))?;
+            let plan = stored.map(|stored| seal.open_plan(&stored, &id));
+            Ok(plan.transpose()?)
         })
         .await
     }
@@ -190,7 +193,7 @@ fn refuse_while_running(tx: &Connection, workload: i64) -> Result<(), Failure> {
     }
 }
 
-fn insert(tx: &Connection, workload: i64, new: &NewDeploy) -> Result<(), Failure> {
+fn insert(tx: &Connection, seal: &Seal, workload: i64, new: &NewDeploy) -> Result<(), Failure> {
     let pin = new.pinned.as_ref().map(|pinned| &pinned.pin);
     let values = params![
         new.id.as_str(),
@@ -210,25 +213,31 @@ fn insert(tx: &Connection, workload: i64, new: &NewDeploy) -> Result<(), Failure
         pin.map(parts_json).transpose()?.flatten(),
         new.pinned
             .as_ref()
-            .and_then(|pinned| pinned.plan.as_ref())
-            .map(Plan::as_str),
+            .map(|pinned| sealed_plan(seal, &new.id, pinned))
+            .transpose()?
+            .flatten(),
     ];
     run(tx, INSERT, values)?;
     Ok(())
 }
 
-fn pin(tx: &Connection, id: &DeployId, pinned: &Pinned) -> Result<(), Failure> {
+fn pin(tx: &Connection, seal: &Seal, id: &DeployId, pinned: &Pinned) -> Result<(), Failure> {
     let sql = "UPDATE deploys SET pin_reference = ?2, pin_content = ?3, pin_parts = ?4, pin_plan = ?5 WHERE id = ?1";
-    let Pinned { pin, plan } = pinned;
+    let pin = &pinned.pin;
     let values = params![
         id.as_str(),
         pin.reference.as_str(),
         pin.content.as_str(),
         parts_json(pin)?,
-        plan.as_ref().map(Plan::as_str),
+        sealed_plan(seal, id, pinned)?,
     ];
     run(tx, sql, values)?;
     Ok(())
+}
+
+fn sealed_plan(seal: &Seal, id: &DeployId, pinned: &Pinned) -> Result<Option<Vec<u8>>, Failure> {
+    let sealed = pinned.plan.as_ref().map(|plan| seal.seal_plan(plan, id));
+    Ok(sealed.transpose()?)
 }
 
 /// `NULL` for the pin of a single thing.

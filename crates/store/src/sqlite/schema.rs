@@ -12,7 +12,7 @@ use super::stats;
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"SHLG");
 
 /// The version that this program reads and writes.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 fn steps() -> Migrations<'static> {
     Migrations::new(vec![

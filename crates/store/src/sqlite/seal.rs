@@ -1,11 +1,12 @@
-//! Specs at rest: sealed, because a literal environment value or an argument may be a secret in spite of all advice.
+//! Specs and plans at rest: sealed, because a literal environment value or an argument may be a secret in spite of all advice.
 
 use std::fmt;
 
 use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use rusqlite::{Connection, OptionalExtension};
-use shipslog_core::id::WorkloadId;
+use shipslog_core::deploys::Plan;
+use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::store::StoreError;
 use shipslog_core::workloads::Spec;
 
@@ -63,7 +64,7 @@ impl Seal {
         let sealed = self
             .cipher
             .encrypt(&nonce, payload)
-            .map_err(|_| StoreError::Invalid { what: "spec" })?;
+            .map_err(|_| StoreError::Invalid { what: "sealed text" })?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
@@ -105,6 +106,18 @@ impl Seal {
         serde_json::from_slice(&plain).map_err(|_| StoreError::Invalid { what: "spec" })
     }
 
+    /// A plan as it is stored: bound to its deploy.
+    pub(super) fn seal_plan(&self, plan: &Plan, deploy: &DeployId) -> Result<Vec<u8>, StoreError> {
+        self.seal(plan.as_str().as_bytes(), &plan_place(deploy))
+    }
+
+    /// The plan that was stored for this deploy.
+    pub(super) fn open_plan(&self, stored: &[u8], deploy: &DeployId) -> Result<Plan, StoreError> {
+        let plain = self.open(stored, &plan_place(deploy));
+        let text = plain.and_then(|plain| String::from_utf8(plain).ok());
+        text.map(Plan::new).ok_or(StoreError::Invalid { what: "plan" })
+    }
+
     /// Writes the row by which a later open knows this key again.
     pub(super) fn write_check(&self, connection: &Connection) -> Result<(), Failure> {
         let sealed = self.seal(CHECK_TEXT, CHECK_PLACE)?;
@@ -123,6 +136,11 @@ impl Seal {
 fn place(id: &WorkloadId, revision: u32) -> Vec<u8> {
     // An id holds no slash, so no two places read the same.
     format!("{id}/{revision}").into_bytes()
+}
+
+fn plan_place(deploy: &DeployId) -> Vec<u8> {
+    // A revision is a number, so this is no spec's place.
+    format!("{deploy}/plan").into_bytes()
 }
 
 #[cfg(test)]
