@@ -213,7 +213,7 @@ export const ru: Dictionary = {
     runningFor: (duration) => `уже ${duration}`,
     by: (who, reason) => `${who}, ${reason}`,
     note: 'Примечание',
-    spec: (n) => `спецификация № ${n}`,
+    spec: (n) => `спецификация №\u00a0${n}`,
     rollbackOf: (when) => `Повторяет деплой от ${when}`,
     rollbackOfOld: 'Повторяет более ранний деплой',
     reasons: {

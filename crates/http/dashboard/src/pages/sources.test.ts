@@ -126,6 +126,7 @@ describe('the source kinds of a server', () => {
     expect(compose).toContain('>ready<');
     expect(git).toContain('>not ready<');
     expect(git).toContain('Cannot roll back');
+    expect(git).not.toContain('Needs nothing');
     expect(missing).toContain('git was not found. Install it on the host.');
     expect(own).toContain('>own<');
     expect(own).toContain('Needs nothing but the container engine');
