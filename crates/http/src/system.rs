@@ -197,23 +197,18 @@ impl From<stats::CollectorStatus> for CollectorStatus {
 )]
 async fn system(State(api): State<Arc<Api>>, Caller(identity): Caller) -> Json<System> {
     let store = api.store.info();
+    let (size, engine, kinds) = tokio::join!(probe(api.store.size()), engine(&api), api.dispatcher.kinds());
     Json(System {
         version: env!("CARGO_PKG_VERSION"),
         identity,
         store: StoreStatus {
             kind: store.kind,
             schema_version: store.schema_version,
-            size: probe(api.store.size()).await,
+            size,
         },
-        engine: engine(&api).await,
+        engine,
         collector: api.collector.status().into(),
-        kinds: api
-            .dispatcher
-            .kinds()
-            .await
-            .into_iter()
-            .map(KindStatus::from)
-            .collect(),
+        kinds: kinds.into_iter().map(KindStatus::from).collect(),
         tick_interval_s: api.tick.as_secs(),
         retention_s: api.retention.longest.seconds(),
         history: HistoryStatus {

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{DispatchPlugin, DispatchRefusal, Readiness};
 
 /// How long a plugin may take to say what it finds on this machine.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
+const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// A source kind that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bollard::models::{ContainerInspectResponse, HealthConfig, HealthStatusEnum as Health};
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum as Status, HealthConfig, HealthStatusEnum as Health,
+};
 use futures_util::future::try_join_all;
 use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Job};
 use shipslog_core::workloads::{Healthcheck, Spec};
@@ -21,6 +23,65 @@ enum Rule {
     Healthy { within: Duration },
     /// It has none, and runs for so long without a restart.
     Steady { for_so_long: Duration },
+    /// It ran to its end.
+    Done,
+}
+
+/// What a container may do and still count as working.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It goes on running.
+    Never,
+    /// It may run to its end, with status 0.
+    May,
+    /// It has to run to its end, with status 0.
+    Must,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// What is to become of its process.
+    pub(super) ending: Ending,
+    /// Whether it ran before and was left alone: then it need not prove itself, nor do restarts of the past count.
+    pub(super) is_proven: bool,
+}
+
+impl Expected {
+    /// A new container that is to serve.
+    const SERVICE: Self = Self {
+        ending: Ending::Never,
+        is_proven: false,
+    };
+
+    fn rule(self, spec: &Spec, container: &ContainerInspectResponse) -> Rule {
+        match rule(spec, container) {
+            _ if self.ending == Ending::Must => Rule::Done,
+            Rule::Steady { .. } if self.is_proven => Rule::Steady {
+                for_so_long: Duration::ZERO,
+            },
+            rule => rule,
+        }
+    }
+
+    fn verdict(
+        self,
+        rule: Rule,
+        first: &ContainerInspectResponse,
+        now: &ContainerInspectResponse,
+        waited: Duration,
+    ) -> Verdict {
+        match self.ending != Ending::Never && is_done(now) {
+            true => Verdict::Works,
+            false => verdict(rule, first, now, waited),
+        }
+    }
+}
+
+/// Whether it ran to its end, and that well.
+pub(super) fn is_done(container: &ContainerInspectResponse) -> bool {
+    let state = container.state.as_ref();
+    state.is_some_and(|state| state.status == Some(Status::EXITED) && state.exit_code == Some(0))
 }
 
 /// What one look at a container says.
@@ -35,17 +96,26 @@ impl ImagePlugin {
     /// Waits until all of them work.
     pub(super) async fn gate(&self, job: &Job, ids: &[String]) -> Result<(), DispatchError> {
         job.progress.step(DeployStep::WaitingForHealth);
-        try_join_all(ids.iter().map(|id| self.wait_for(&job.spec, id)))
+        try_join_all(ids.iter().map(|id| self.wait_for(&job.spec, id, Expected::SERVICE)))
             .await
             .map(drop)
     }
 
-    async fn wait_for(&self, spec: &Spec, id: &str) -> Result<(), DispatchError> {
+    /// Waits until it works.
+    pub(super) async fn wait_for(
+        &self,
+        spec: &Spec,
+        id: &str,
+        expected: Expected,
+    ) -> Result<(), DispatchError> {
         let since = Instant::now();
-        let first = self.look(id).await?;
-        let (rule, mut now) = (rule(spec, &first), first.clone());
+        let mut first = self.look(id).await?;
+        let (rule, mut now) = (expected.rule(spec, &first), first.clone());
+        if !expected.is_proven {
+            first.restart_count = None;
+        }
         loop {
-            match verdict(rule, &first, &now, since.elapsed()) {
+            match expected.verdict(rule, &first, &now, since.elapsed()) {
                 Verdict::Works => return Ok(()),
                 Verdict::Failed(marker) => return Err(DispatchError::new(marker, describe(&now))),
                 Verdict::Waiting => tokio::time::sleep(LOOK_EVERY).await,
@@ -82,7 +152,7 @@ fn rule(spec: &Spec, container: &ContainerInspectResponse) -> Rule {
 
 /// The healthcheck with the engine's defaults filled in; `None` if it was switched off. Images may say
 /// anything, so it is kept within what a spec may say.
-fn in_force(check: &HealthConfig) -> Option<Healthcheck> {
+pub(super) fn in_force(check: &HealthConfig) -> Option<Healthcheck> {
     let test = check.test.as_ref()?.first()?;
     if test == "NONE" {
         return None;
@@ -120,7 +190,8 @@ fn verdict(
             .as_ref()
             .and_then(|state| state.started_at.clone())
     };
-    let restarted = now.restart_count.unwrap_or(0) > 0 || started(first) != started(now);
+    let restarts = |container: &ContainerInspectResponse| container.restart_count.unwrap_or(0);
+    let restarted = restarts(now) > restarts(first) || started(first) != started(now);
     let state = now.state.clone().unwrap_or_default();
     if restarted || state.running != Some(true) || state.restarting == Some(true) {
         return Verdict::Failed(FailureMarker::ExitedAtOnce);
@@ -128,7 +199,7 @@ fn verdict(
     let health = state.health.and_then(|health| health.status);
     match rule {
         Rule::Steady { for_so_long } if waited >= for_so_long => Verdict::Works,
-        Rule::Steady { .. } => Verdict::Waiting,
+        Rule::Steady { .. } | Rule::Done => Verdict::Waiting,
         Rule::Healthy { .. } if health == Some(Health::HEALTHY) => Verdict::Works,
         Rule::Healthy { .. } if health == Some(Health::UNHEALTHY) => {
             Verdict::Failed(FailureMarker::Unhealthy)

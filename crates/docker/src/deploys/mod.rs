@@ -2,6 +2,7 @@
 
 mod auth;
 mod classify;
+mod compose;
 mod config;
 mod create;
 mod gate;
@@ -12,6 +13,7 @@ mod pull;
 mod reference;
 mod settle;
 mod swap;
+mod swarm;
 mod turns;
 mod watch;
 
@@ -26,7 +28,9 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
 use crate::DockerEngine;
+pub use compose::ComposePlugin;
 use reference::ImageReference;
+pub use swarm::SwarmPlugin;
 use turns::Turns;
 
 /// The kind of what carries no label of another.
@@ -80,6 +84,13 @@ impl ImagePlugin {
     }
 }
 
+/// Whether the source is an image reference.
+fn check_reference(spec: &Spec) -> Result<(), FieldError> {
+    let parsed = ImageReference::parse(&spec.source.reference);
+    let wrong = |error: reference::InvalidReference| FieldError::new("source.reference", error.to_string());
+    parsed.map(drop).map_err(wrong)
+}
+
 #[async_trait]
 impl DispatchPlugin for ImagePlugin {
     fn kind(&self) -> &str {
@@ -87,11 +98,9 @@ impl DispatchPlugin for ImagePlugin {
     }
 
     fn check(&self, spec: &Spec) -> Result<(), FieldError> {
-        let parsed = ImageReference::parse(&spec.source.reference);
-        parsed
-            .map(drop)
-            .map_err(|error| FieldError::new("source.reference", error.to_string()))?;
-        spec.source.options.refuse_any()
+        check_reference(spec)?;
+        spec.source.options.refuse_any()?;
+        spec.check_host_ports()
     }
 
     fn strategy(&self, spec: &Spec) -> Option<Strategy> {
@@ -99,7 +108,9 @@ impl DispatchPlugin for ImagePlugin {
     }
 
     async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError> {
-        self.resolve_image(job).await.map(Pinned::from)
+        self.resolve_image(&job.requested, &job.progress)
+            .await
+            .map(Pinned::from)
     }
 
     async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
@@ -137,7 +148,7 @@ impl RollbackCapable for ImagePlugin {
     }
 
     async fn obtain(&self, job: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
-        self.fetch(job, &pinned.pin).await?;
+        self.fetch(&pinned.pin, &job.progress).await?;
         Ok(pinned.clone())
     }
 }

@@ -144,7 +144,7 @@ fn is_of(kind: &str, entry: &ContainerSummary) -> bool {
     label.map_or(IMAGE, String::as_str) == kind
 }
 
-fn is_going(fault: &Fault) -> bool {
+pub(super) fn is_going(fault: &Fault) -> bool {
     match fault {
         Fault::Answer { status: 404, .. } => true,
         Fault::Answer { status: 409, message } => message.starts_with("removal of container "),

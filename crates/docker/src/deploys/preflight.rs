@@ -1,6 +1,6 @@
 //! Whether, and how, exactly the same image can be had again.
 
-use shipslog_core::deploys::{DispatchError, FailureMarker, Job, Pin, RollbackRefusal};
+use shipslog_core::deploys::{DispatchError, FailureMarker, Pin, Progress, RollbackRefusal};
 
 use super::ImagePlugin;
 use super::auth::Credentials;
@@ -49,7 +49,7 @@ impl ImagePlugin {
 
     /// Fetches the pin, unless it is here. A digest names a manifest, and the image made from it must be the
     /// one that ran.
-    pub(super) async fn fetch(&self, job: &Job, pin: &Pin) -> Result<(), DispatchError> {
+    pub(super) async fn fetch(&self, pin: &Pin, progress: &Progress) -> Result<(), DispatchError> {
         if self.image(pin.content.as_str()).await?.is_some() {
             return Ok(());
         }
@@ -60,7 +60,7 @@ impl ImagePlugin {
             ));
         }
         let image = parsed(pin.reference.as_str())?;
-        self.pull(&image, &job.progress).await?;
+        self.pull(&image, progress).await?;
         let found = self.image(&image.to_string()).await?;
         match found.as_ref().map(content).transpose()? {
             Some(content) if content == pin.content => Ok(()),

@@ -6,7 +6,7 @@ use bollard::errors::Error;
 use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
 use futures_util::{Stream, StreamExt as _};
-use shipslog_core::deploys::{DispatchError, FailureMarker, Job, Pin, PinnedReference, Progress};
+use shipslog_core::deploys::{DispatchError, FailureMarker, Pin, PinnedReference, Progress};
 
 use super::ImagePlugin;
 use super::auth::Credentials;
@@ -20,14 +20,18 @@ use crate::engine::{Fault, Unreachable};
 const SILENCE_LIMIT: Duration = Duration::from_secs(300);
 
 impl ImagePlugin {
-    /// Finds out what was asked for, and fetches it unless it exists only here.
-    pub(super) async fn resolve_image(&self, job: &Job) -> Result<Pin, DispatchError> {
-        let image = parsed(&job.requested)?;
+    /// Finds out what a reference stands for, and fetches it unless it exists only here.
+    pub(super) async fn resolve_image(
+        &self,
+        reference: &str,
+        progress: &Progress,
+    ) -> Result<Pin, DispatchError> {
+        let image = parsed(reference)?;
         let local = self.image(&image.to_string()).await?;
         if let Some(local) = local.filter(|local| is_final(local, &image)) {
             return pin(&local, &image, None);
         }
-        let pulled = self.pull(&image, &job.progress).await?;
+        let pulled = self.pull(&image, progress).await?;
         // By digest, as the tag may have moved once more.
         let exact = pulled
             .as_deref()

@@ -47,8 +47,13 @@ impl ImagePlugin {
 
 /// What is wrong with a container that worked. One that somebody restarted is well; the engine counts the restarts of its own.
 fn fault(container: &ContainerInspectResponse) -> Option<FailureMarker> {
+    fault_since(0, container)
+}
+
+/// The same for one that the engine had restarted so often before.
+pub(super) fn fault_since(restarts: i64, container: &ContainerInspectResponse) -> Option<FailureMarker> {
     let state = container.state.clone().unwrap_or_default();
-    let restarted = container.restart_count.unwrap_or(0) > 0 || state.restarting == Some(true);
+    let restarted = container.restart_count.unwrap_or(0) > restarts || state.restarting == Some(true);
     if restarted || state.running != Some(true) {
         return Some(FailureMarker::ExitedAtOnce);
     }

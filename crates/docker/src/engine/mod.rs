@@ -85,6 +85,14 @@ impl DockerEngine {
         }
     }
 
+    /// Where the engine is now, as a Docker client wants it in `DOCKER_HOST`.
+    pub(crate) fn docker_host(&self) -> Result<String, Fault> {
+        Ok(match self.inner.endpoint.address()? {
+            Address::Unix(path) => format!("unix://{path}"),
+            Address::Tcp(host) => format!("tcp://{host}"),
+        })
+    }
+
     /// The longest that a request may take which costs the engine no work.
     pub(crate) fn timeout(&self) -> Duration {
         self.inner.timeout

@@ -1,0 +1,176 @@
+//! Deploys of Compose files.
+
+mod child;
+mod containers;
+mod file;
+mod plan;
+mod project;
+mod replace;
+mod resolve;
+mod rules;
+mod said;
+mod settle;
+mod source;
+mod spec;
+mod tool;
+mod variables;
+mod watch;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use shipslog_core::deploys::{
+    DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, Readiness, Record, RollbackCapable,
+    RollbackRefusal, Running, Strategy,
+};
+use shipslog_core::id::{DeployId, WorkloadId};
+use shipslog_core::workloads::{FieldError, Spec};
+
+use super::ImagePlugin;
+use crate::DockerEngine;
+use containers::Container;
+use plan::ComposePlan;
+use tool::Toolbox;
+
+const COMPOSE: &str = "compose";
+/// What a service's container was made from, as a digest: what does not differ in it need not be made anew.
+const DEFINITION: &str = "shipslog.definition";
+
+/// The source kind `compose`: runs the services of a Compose file, with the engine's own Compose.
+///
+/// The reference is `inline`, for a file that stands in the option `file`, or the absolute path of a file or folder on this host. Variables of
+/// the file have their values from the spec's `env` alone, where secrets are references.
+///
+/// A deploy finds out what each service's image stands for and pins it, in a copy of the file in which variables are still variables. Service
+/// after service, each after those that it depends on, is then made what the copy says, and has to work before the next one is touched: its
+/// healthcheck says so, or it runs for `min_healthy_s`, or, if nobody starts it again and it publishes no port, it ends with status 0. What did
+/// not change is not restarted. The first service that fails ends the deploy, and those that were replaced are put back.
+///
+/// A rollback runs the copy again. What else the file refers to on the host, bind mounts and `env_file`, is not part of the copy, nor is what is
+/// in volumes; volumes are never removed.
+///
+/// A Compose file may mount the host's files and run privileged containers: whoever may deploy one is an administrator of the host.
+///
+/// Containers, networks and volumes carry the labels `shipslog.workload` and `shipslog.kind`; the project's name comes from the name that
+/// the workload had first. While the tool runs, its files are in a folder of the project that nobody else can read, without values of `env`.
+///
+/// Clones share their state.
+#[derive(Debug, Clone)]
+pub struct ComposePlugin {
+    image: ImagePlugin,
+    toolbox: Toolbox,
+    folder: PathBuf,
+}
+
+impl ComposePlugin {
+    /// A plugin for this engine, that keeps what it needs while it works in `folder`. Compose is looked for in `PATH`: the plugin of
+    /// the Docker client, else `docker-compose`. Registry credentials come from where [`ImagePlugin::new`] has them from.
+    pub fn new(engine: DockerEngine, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            image: ImagePlugin::new(engine),
+            toolbox: Toolbox::default(),
+            folder: folder.into(),
+        }
+    }
+
+    /// Reads `config.json` in this folder instead.
+    #[must_use]
+    pub fn with_docker_config(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.image = self.image.with_docker_config(folder);
+        self
+    }
+
+    /// Looks for Compose, and has it look for its helpers, in these folders instead; they are written as in `PATH`.
+    #[must_use]
+    pub fn with_path(mut self, path: impl Into<OsString>) -> Self {
+        self.toolbox = Toolbox::in_path(path.into());
+        self
+    }
+
+    fn engine(&self) -> &DockerEngine {
+        &self.image.engine
+    }
+
+    /// Where the tool's files of a workload are.
+    fn folder_of(&self, workload: &WorkloadId) -> PathBuf {
+        self.folder.join(format!("project-{workload}"))
+    }
+}
+
+#[async_trait]
+impl DispatchPlugin for ComposePlugin {
+    fn kind(&self) -> &str {
+        COMPOSE
+    }
+
+    fn check(&self, spec: &Spec) -> Result<(), FieldError> {
+        spec::check(spec)
+    }
+
+    fn strategy(&self, _: &Spec) -> Option<Strategy> {
+        Some(Strategy::Recreate)
+    }
+
+    async fn readiness(&self) -> Readiness {
+        match self.toolbox.tool().await {
+            Some(tool) => Readiness {
+                uses: vec![tool.name()],
+                missing: Vec::new(),
+            },
+            None => Readiness {
+                uses: Vec::new(),
+                missing: vec![MISSING.to_owned()],
+            },
+        }
+    }
+
+    async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError> {
+        self.resolve_file(job).await
+    }
+
+    async fn run(&self, job: &Job, pinned: &Pinned) -> Result<(), DispatchError> {
+        self.replace(job, &ComposePlan::required(pinned)?).await
+    }
+
+    async fn running(&self, workload: &WorkloadId) -> Result<Vec<Running>, DispatchError> {
+        let working = self.working(self.containers(workload).await?).await?;
+        Ok(working.iter().filter_map(Container::running).collect())
+    }
+
+    async fn falter(&self, workload: &WorkloadId, _: &DeployId) -> Result<FailureMarker, DispatchError> {
+        self.until_one_falters(workload).await
+    }
+
+    async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
+        self.put_in_order(workload, keep).await
+    }
+
+    fn rollback(&self) -> Option<&dyn RollbackCapable> {
+        Some(self)
+    }
+}
+
+const MISSING: &str = "Neither docker compose nor docker-compose was found: install the package docker-compose or docker-compose-v2 of the \
+                       distribution, or the Compose plugin from docs.docker.com/compose/install.";
+
+#[async_trait]
+impl RollbackCapable for ComposePlugin {
+    async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal> {
+        let pinned = target.pinned.as_ref().ok_or(RollbackRefusal::NotPinned)?;
+        let plan = ComposePlan::of(pinned).ok_or(RollbackRefusal::PlanMissing)?;
+        if plan.folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
+            return Err(RollbackRefusal::PlanMissing);
+        }
+        for pin in plan.images.into_values() {
+            self.image.can_be_had(&Pin::new(pin.reference, pin.content)).await?;
+        }
+        Ok(())
+    }
+
+    async fn obtain(&self, job: &Job, pinned: &Pinned) -> Result<Pinned, DispatchError> {
+        let plan = ComposePlan::required(pinned)?;
+        self.fetch_images(&plan, &job.progress).await?;
+        Ok(pinned.clone())
+    }
+}

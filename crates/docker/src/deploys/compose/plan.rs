@@ -1,0 +1,67 @@
+//! What is kept of a deploy to be run again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use shipslog_core::deploys::{DispatchError, FailureMarker, PartName, PartPin, Pin, Pinned, Plan, PinnedReference};
+
+use super::file::{ComposeFile, FileError, Origin, digest};
+
+/// A Compose file with every image pinned. Its text is as it was given: variables, and with them secrets, are still references.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ComposePlan {
+    /// The name of the project, which volumes and networks are named after.
+    pub(super) project: String,
+    pub(super) file: String,
+    /// What paths in the file are relative to; `None` for a file that was given inline.
+    pub(super) folder: Option<PathBuf>,
+    /// What each service runs.
+    pub(super) images: BTreeMap<PartName, PartPin>,
+}
+
+impl ComposePlan {
+    /// The plan of what was pinned; `None` if there is none that can be read.
+    pub(super) fn of(pinned: &Pinned) -> Option<Self> {
+        serde_json::from_str(pinned.plan.as_ref()?.as_str()).ok()
+    }
+
+    /// The same for a dispatch, which cannot go on without.
+    pub(super) fn required(pinned: &Pinned) -> Result<Self, DispatchError> {
+        let missing = || DispatchError::new(FailureMarker::Internal, "there is no plan that can be read");
+        Self::of(pinned).ok_or_else(missing)
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        match self.folder {
+            Some(_) => Origin::Folder,
+            None => Origin::Inline,
+        }
+    }
+
+    /// Reads the file.
+    pub(super) fn parse(&self) -> Result<ComposeFile, DispatchError> {
+        ComposeFile::parse(&self.file, self.origin()).map_err(|error| unusable(&error))
+    }
+
+    /// The pin: the digest of the plan stands for all of it.
+    pub(super) fn into_pinned(self) -> Result<Pinned, DispatchError> {
+        let broken = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be written");
+        let text = serde_json::to_string(&self).map_err(broken)?;
+        let (content, reference) = (digest(text.as_bytes()), format!("compose@{}", digest(text.as_bytes())));
+        let unfit = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be pinned");
+        let content: PinnedReference = content.parse().map_err(unfit)?;
+        let reference: PinnedReference = reference.parse().map_err(unfit)?;
+        let mut pin = Pin::new(reference, content);
+        pin.parts = self.images;
+        let plan = Some(Plan::new(text));
+        Ok(Pinned { pin, plan })
+    }
+}
+
+/// A file that cannot be deployed, for whoever did not see it when the spec was checked.
+pub(super) fn unusable(error: &FileError) -> DispatchError {
+    let failed = DispatchError::new(FailureMarker::SourceInvalid, error.to_string());
+    error.service().cloned().into_iter().fold(failed, DispatchError::of_part)
+}

@@ -1,0 +1,288 @@
+//! One Compose project at work: its folder, its lock, and what the tool is asked to do.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use shipslog_core::deploys::{DispatchError, FailureMarker, PartName, PartPin, Progress};
+use shipslog_core::id::WorkloadId;
+use shipslog_core::secret::Secret;
+use shipslog_core::workloads::EnvVar;
+use tokio::process::Command;
+
+use super::child::{self, Output};
+use super::file::{ComposeFile, limits};
+use super::said::{BuildSteps, Doing, failed};
+use super::tool::{Tool, Toolbox};
+use super::{COMPOSE, DEFINITION};
+use crate::{DockerEngine, labels};
+
+/// How long the tool may take to read a file.
+const READ_LIMIT: Duration = Duration::from_secs(60);
+/// How long it may take to replace a service: the one before may take long to stop.
+const UP_LIMIT: Duration = Duration::from_secs(900);
+/// How long it may take to build an image.
+const BUILD_LIMIT: Duration = Duration::from_secs(3600);
+/// The longest that a file may be with everything filled in.
+const MAX_CONFIG: usize = 8 * 1024 * 1024;
+/// How long another process may be at work in the same project.
+const LOCK_LIMIT: Duration = Duration::from_secs(100);
+/// How often a lock is tried that another process has.
+const LOCK_EVERY: Duration = Duration::from_millis(100);
+
+/// A project, and all that the tool has to be told of it.
+#[derive(Debug, Clone)]
+pub(super) struct Project {
+    pub(super) tool: Tool,
+    pub(super) toolbox: Toolbox,
+    pub(super) engine: DockerEngine,
+    pub(super) docker_config: Option<PathBuf>,
+    /// Its folder: for the time that the tool runs, its files are here.
+    pub(super) folder: PathBuf,
+    pub(super) name: String,
+    pub(super) text: Arc<str>,
+    /// What paths in the file are relative to; `None` for the project's own folder.
+    pub(super) base: Option<PathBuf>,
+    /// What is laid over the file.
+    pub(super) overlay: Value,
+    pub(super) env: Vec<(String, Secret<String>)>,
+}
+
+/// What is laid over a file: whose it is, and what each service runs.
+pub(super) fn overlay(
+    file: &ComposeFile,
+    workload: &WorkloadId,
+    variables: &[EnvVar],
+    images: &BTreeMap<PartName, String>,
+) -> Value {
+    let own = json!({labels::WORKLOAD: workload.as_str(), labels::KIND: COMPOSE});
+    let mut services = Map::new();
+    for name in file.services.keys() {
+        let mut of_service = own.clone();
+        of_service[DEFINITION] = file.definition(name, variables).into();
+        let mut service = json!({"labels": of_service});
+        if let Some(image) = images.get(name) {
+            service["image"] = image.as_str().into();
+        }
+        services.insert(name.to_string(), service);
+    }
+    let labelled = |section| -> Map<String, Value> {
+        let made = file.own(section).into_iter();
+        made.map(|name| (name.to_owned(), json!({"labels": own}))).collect()
+    };
+    let mut overlay =
+        json!({"services": services, "networks": labelled("networks"), "volumes": labelled("volumes")});
+    if let Some(version) = file.version() {
+        overlay["version"] = version.into();
+    }
+    overlay
+}
+
+/// The images of a plan, by their ids.
+pub(super) fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
+    let by_id = |(name, pin): (&PartName, &PartPin)| (name.clone(), pin.content.as_str().to_owned());
+    images.iter().map(by_id).collect()
+}
+
+/// What the tool makes of a file, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Resolved {
+    services: BTreeMap<String, ResolvedService>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ResolvedService {
+    image: Option<String>,
+}
+
+impl Project {
+    /// Has the tool check the file, and answers the image of each service with all variables filled in.
+    pub(super) async fn images(&self) -> Result<BTreeMap<String, String>, DispatchError> {
+        let output = self
+            .run(&["config"], Doing::Reading, READ_LIMIT, |_| {})
+            .await?;
+        let text = String::from_utf8_lossy(&output);
+        // What the reader would say of it quotes values.
+        let odd = |_| DispatchError::new(FailureMarker::SourceInvalid, "the tool's own output cannot be read");
+        let resolved: Resolved = serde_saphyr::from_str_with_options(&text, limits()).map_err(odd)?;
+        let named = |(name, service): (String, ResolvedService)| Some((name, service.image?));
+        Ok(resolved.services.into_iter().filter_map(named).collect())
+    }
+
+    /// Builds the image of a service.
+    pub(super) async fn build(&self, service: &PartName, progress: &Progress) -> Result<(), DispatchError> {
+        let mut steps = BuildSteps::new(progress);
+        let arguments = ["build", service.as_str()];
+        self.run(&arguments, Doing::Building, BUILD_LIMIT, |line| steps.note(line))
+            .await
+            .map(drop)
+    }
+
+    /// Makes a service what the file and the pins say, and starts it. One that is so already is left alone, unless it is `anew`.
+    pub(super) async fn up(&self, service: &PartName, anew: bool, grace_s: Option<u32>) -> Result<(), DispatchError> {
+        let grace = grace_s.map(|seconds| seconds.to_string());
+        let mut arguments = vec!["up", "--detach", "--no-deps", "--no-build"];
+        if !self.tool.is_first_generation() {
+            arguments.extend(["--pull", "never"]);
+        }
+        arguments.extend(anew.then_some("--force-recreate"));
+        if let Some(grace) = &grace {
+            arguments.extend(["--timeout", grace]);
+        }
+        // A name begins with a letter or digit, so it is no option; the first generation takes `--` for a service.
+        arguments.push(service.as_str());
+        self.run(&arguments, Doing::Replacing, UP_LIMIT, |_| {})
+            .await
+            .map(drop)
+    }
+
+    async fn run(
+        &self,
+        arguments: &[&str],
+        doing: Doing,
+        limit: Duration,
+        told: impl FnMut(&str) + Send,
+    ) -> Result<Vec<u8>, DispatchError> {
+        let done = self.run_visibly(arguments, doing, limit, told).await;
+        // What a tool says may hold what it was told.
+        let hide = |error: DispatchError| self.env.iter().fold(error, |error, (_, value)| error.hiding(value));
+        done.map_err(hide)
+    }
+
+    async fn run_visibly(
+        &self,
+        arguments: &[&str],
+        doing: Doing,
+        limit: Duration,
+        told: impl FnMut(&str) + Send,
+    ) -> Result<Vec<u8>, DispatchError> {
+        let files = self.lay_out().await?;
+        let command = self.command(&files, arguments)?;
+        let output = match doing {
+            Doing::Reading => Output::Kept(MAX_CONFIG),
+            _ => Output::Said,
+        };
+        let ended = child::run(command, limit, output, told).await;
+        drop(files);
+        match ended {
+            Ok(ended) if ended.status.success() => Ok(ended.output),
+            Ok(ended) if self.engine.version_info().await.is_err() => {
+                Err(DispatchError::new(FailureMarker::EngineUnavailable, ended.said))
+            }
+            Ok(ended) => Err(failed(doing, &ended.said)),
+            Err(child::Unended::TimedOut) => {
+                Err(DispatchError::new(FailureMarker::TimedOut, "the tool took too long"))
+            }
+            Err(unended) => Err(DispatchError::new(FailureMarker::Internal, format!("the tool: {unended:?}"))),
+        }
+    }
+
+    fn command(&self, files: &Files, arguments: &[&str]) -> Result<Command, DispatchError> {
+        let mut command = self.toolbox.command(&self.tool);
+        let address = self.engine.docker_host();
+        let address = address.map_err(|fault| DispatchError::new(FailureMarker::EngineUnavailable, fault.detail()))?;
+        command.env("DOCKER_HOST", address);
+        command.envs(self.docker_config.iter().map(|folder| ("DOCKER_CONFIG", folder)));
+        command.envs([("COMPOSE_IGNORE_ORPHANS", "true"), ("COMPOSE_HTTP_TIMEOUT", "600")]);
+        if self.tool.is_first_generation() {
+            // Its own builder: the other one is a program that may not be there.
+            command.env("COMPOSE_DOCKER_CLI_BUILD", "0");
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value.expose())));
+        command.args(["--ansi", "never", "--project-name", &self.name]);
+        command.arg("--project-directory").arg(self.base.as_ref().unwrap_or(&self.folder));
+        // Or it would take variables from a file in the folder that nobody recorded.
+        command.arg("--env-file").arg(self.folder.join(NO_VARIABLES));
+        command.arg("--file").arg(self.folder.join(FILE));
+        command.arg("--file").arg(self.folder.join(OVERLAY));
+        command.args(arguments).current_dir(&self.folder);
+        // The lock is the tool's as well: should this process die, the next one waits until the tool is done.
+        let lock = files.lock.try_clone().map_err(|error| no_folder(&error))?;
+        command.stdin(Stdio::from(lock));
+        Ok(command)
+    }
+
+    /// Writes the files, once nobody else is at work in the folder.
+    async fn lay_out(&self) -> Result<Files, DispatchError> {
+        let lock = take_lock(&self.folder).await?;
+        let files = Files {
+            folder: self.folder.clone(),
+            lock,
+        };
+        let overlay = self.overlay.to_string();
+        for (name, text) in [(FILE, &*self.text), (OVERLAY, &overlay), (NO_VARIABLES, "")] {
+            write(&self.folder.join(name), text).map_err(|error| no_folder(&error))?;
+        }
+        Ok(files)
+    }
+}
+
+const FILE: &str = "compose.yaml";
+const OVERLAY: &str = "pins.json";
+const NO_VARIABLES: &str = "no.env";
+const LOCK: &str = "lock";
+
+/// The files of a project for as long as the tool needs them, and its lock.
+#[derive(Debug)]
+struct Files {
+    folder: PathBuf,
+    lock: File,
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for name in [FILE, OVERLAY, NO_VARIABLES] {
+            // What is left is overwritten the next time.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+}
+
+/// Waits until a tool is done that an earlier process started, and that outlived it.
+pub(super) async fn wait_for_others(folder: &Path) -> Result<(), DispatchError> {
+    match folder.join(LOCK).exists() {
+        true => take_lock(folder).await.map(drop),
+        false => Ok(()),
+    }
+}
+
+async fn take_lock(folder: &Path) -> Result<File, DispatchError> {
+    let lock = open_lock(folder).map_err(|error| no_folder(&error))?;
+    let until = Instant::now() + LOCK_LIMIT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => tokio::time::sleep(LOCK_EVERY).await,
+            Err(TryLockError::WouldBlock) => {
+                let detail = "another process is at work in the project";
+                return Err(DispatchError::new(FailureMarker::TimedOut, detail));
+            }
+            Err(TryLockError::Error(error)) => return Err(no_folder(&error)),
+        }
+    }
+}
+
+fn open_lock(folder: &Path) -> io::Result<File> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(folder.join(LOCK))
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    io::Write::write_all(&mut options.open(path)?, text.as_bytes())
+}
+
+fn no_folder(error: &io::Error) -> DispatchError {
+    let detail = format!("the folder of the project: {}", error.kind());
+    DispatchError::new(FailureMarker::Internal, detail)
+}

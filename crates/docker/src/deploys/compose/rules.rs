@@ -1,0 +1,338 @@
+//! The rules that a Compose file must keep to be deployed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use shipslog_core::deploys::PartName;
+
+use super::file::{FileError, Origin, Service};
+
+/// The most services of a file.
+const MAX_SERVICES: usize = 200;
+
+/// Where something stands in the file: `services.web.ports[0]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    before: Option<&'a Place<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Field(&'a str),
+    Item(usize),
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn root(section: &'a str) -> Self {
+        Self {
+            before: None,
+            step: Step::Field(section),
+        }
+    }
+
+    pub(super) fn field(&'a self, name: &'a str) -> Self {
+        Self {
+            before: Some(self),
+            step: Step::Field(name),
+        }
+    }
+
+    pub(super) fn item(&'a self, index: usize) -> Self {
+        Self {
+            before: Some(self),
+            step: Step::Item(index),
+        }
+    }
+
+    pub(super) fn error(&self, problem: &'static str) -> FileError {
+        FileError::new(self.text(), problem).of_service(self.service())
+    }
+
+    fn service(&self) -> Option<PartName> {
+        let before = self.before?;
+        match (before.before, before.step, self.step) {
+            (None, Step::Field("services"), Step::Field(name)) => name.parse().ok(),
+            _ => before.service(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let before = self.before.map(Place::text);
+        match (before, self.step) {
+            (None, Step::Field(name)) => name.to_owned(),
+            (Some(before), Step::Field(name)) if is_plain(name) => format!("{before}.{name}"),
+            // A key may be anything: what is no plain word is not shown.
+            (Some(before), Step::Field(_)) => format!("{before}.?"),
+            (before, Step::Item(index)) => format!("{}[{index}]", before.unwrap_or_default()),
+        }
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    name.len() <= 63 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// Checks the whole file, and answers the services that are to run.
+pub(super) fn check(
+    root: &Map<String, Value>,
+    origin: Origin,
+) -> Result<BTreeMap<PartName, Service>, FileError> {
+    if root.contains_key("include") {
+        return Err(FileError::new("include", "is not supported: all of it must be in one file"));
+    }
+    check_sources(root, origin)?;
+    let place = Place::root("services");
+    let listed = root
+        .get("services")
+        .and_then(Value::as_object)
+        .ok_or_else(|| place.error("must be a mapping of services"))?;
+    if listed.len() > MAX_SERVICES {
+        return Err(place.error("must not be more than 200"));
+    }
+    let names = running(&place, listed)?;
+    let mut services = BTreeMap::new();
+    for (name, value) in listed {
+        let reader = Reader {
+            place: place.field(name),
+            fields: value.as_object().ok_or_else(|| place.field(name).error("must be a mapping"))?,
+            origin,
+            names: &names,
+            all: listed,
+        };
+        let service = reader.service()?;
+        if let Some(name) = names.iter().find(|own| own.as_str() == name) {
+            services.insert(name.clone(), service);
+        }
+    }
+    match services.is_empty() {
+        true => Err(place.error("must hold one that is started, without a profile")),
+        false => Ok(services),
+    }
+}
+
+/// Configurations and secrets that are read from files.
+fn check_sources(root: &Map<String, Value>, origin: Origin) -> Result<(), FileError> {
+    for section in ["configs", "secrets"] {
+        for (name, value) in root.get(section).and_then(Value::as_object).into_iter().flatten() {
+            let file = value.get("file").and_then(Value::as_str);
+            if origin == Origin::Inline && file.is_some_and(is_relative) {
+                let place = Place::root(section);
+                return Err(place.field(name).field("file").error(NO_FOLDER));
+            }
+        }
+    }
+    Ok(())
+}
+
+const NO_FOLDER: &str = "is relative, and a file that is given inline is in no folder";
+const UNKNOWN: &str = "names a service that is not there";
+
+/// The names of the services that are started: those without a profile.
+fn running(place: &Place<'_>, listed: &Map<String, Value>) -> Result<BTreeSet<PartName>, FileError> {
+    let mut names = BTreeSet::new();
+    for (name, value) in listed {
+        let parsed = name.parse().map_err(|_| {
+            place.error("must have names of at most 63 letters, digits, _ . and -, the first a letter or digit")
+        })?;
+        let profiles = value.get("profiles").and_then(Value::as_array);
+        if profiles.is_none_or(Vec::is_empty) {
+            names.insert(parsed);
+        }
+    }
+    Ok(names)
+}
+
+/// A path that depends on where the file is, or on whose home it is.
+fn is_relative(path: &str) -> bool {
+    !path.starts_with('/')
+}
+
+struct Reader<'a> {
+    place: Place<'a>,
+    fields: &'a Map<String, Value>,
+    origin: Origin,
+    names: &'a BTreeSet<PartName>,
+    all: &'a Map<String, Value>,
+}
+
+impl Reader<'_> {
+    fn service(&self) -> Result<Service, FileError> {
+        self.check_image()?;
+        self.check_extends()?;
+        self.check_replicas()?;
+        self.check_labels()?;
+        if self.origin == Origin::Inline {
+            self.check_env_files()?;
+            self.check_volumes()?;
+        }
+        let (mut needs, awaits_end_of) = self.depends_on()?;
+        let shares = self.shares()?;
+        needs.extend(shares.iter().cloned());
+        needs.extend(self.links()?);
+        Ok(Service {
+            needs,
+            awaits_end_of,
+            shares,
+            has_image: self.fields.contains_key("image"),
+            is_built: self.fields.contains_key("build"),
+            has_grace: self.fields.contains_key("stop_grace_period"),
+        })
+    }
+
+    fn error(&self, field: &str, problem: &'static str) -> FileError {
+        self.place.field(field).error(problem)
+    }
+
+    fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    fn check_image(&self) -> Result<(), FileError> {
+        let has = |field| self.fields.get(field).is_some_and(|value| !value.is_null());
+        match () {
+            () if has("build") && self.origin == Origin::Inline => Err(self.error(
+                "build",
+                "needs a folder to build from: a file that is given inline has none",
+            )),
+            () if has("build") || has("image") || has("extends") => Ok(()),
+            () => Err(self.place.error("needs an image")),
+        }
+    }
+
+    fn check_extends(&self) -> Result<(), FileError> {
+        let Some(extends) = self.fields.get("extends") else {
+            return Ok(());
+        };
+        if extends.get("file").is_some() {
+            let place = self.place.field("extends");
+            return Err(place.field("file").error("is not supported: all of it must be in one file"));
+        }
+        let base = extends.as_str().or_else(|| extends.get("service")?.as_str());
+        match base.is_some_and(|base| self.all.contains_key(base)) {
+            true => Ok(()),
+            false => Err(self.error("extends", UNKNOWN)),
+        }
+    }
+
+    fn check_replicas(&self) -> Result<(), FileError> {
+        let deploy = self.fields.get("deploy");
+        let counts = [self.fields.get("scale"), deploy.and_then(|deploy| deploy.get("replicas"))];
+        match counts.into_iter().flatten().any(|count| count.as_i64() == Some(0)) {
+            true => Err(self.place.error("must not be scaled to none: leave it out instead")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_labels(&self) -> Result<(), FileError> {
+        let taken = |key: &str| key.starts_with("shipslog.");
+        let has_taken = match self.fields.get("labels") {
+            Some(Value::Object(labels)) => labels.keys().any(|key| taken(key)),
+            Some(Value::Array(labels)) => labels.iter().filter_map(Value::as_str).any(taken),
+            _ => false,
+        };
+        match has_taken {
+            true => Err(self.error("labels", "has one that begins with shipslog., which is taken")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_env_files(&self) -> Result<(), FileError> {
+        let files = match self.fields.get("env_file") {
+            Some(Value::Array(files)) => files.iter().collect(),
+            file => Vec::from_iter(file),
+        };
+        let path = |file: &Value| file.as_str().or_else(|| file.get("path")?.as_str()).map(is_relative);
+        match files.into_iter().any(|file| path(file) == Some(true)) {
+            true => Err(self.error("env_file", NO_FOLDER)),
+            false => Ok(()),
+        }
+    }
+
+    fn check_volumes(&self) -> Result<(), FileError> {
+        let volumes = self.fields.get("volumes").and_then(Value::as_array);
+        let place = self.place.field("volumes");
+        for (i, volume) in volumes.into_iter().flatten().enumerate() {
+            if is_relative_bind(volume) {
+                return Err(place.item(i).error(NO_FOLDER));
+            }
+        }
+        Ok(())
+    }
+
+    fn depends_on(&self) -> Result<(BTreeSet<PartName>, BTreeSet<PartName>), FileError> {
+        let (mut needs, mut ends) = (BTreeSet::new(), BTreeSet::new());
+        match self.fields.get("depends_on") {
+            Some(Value::Array(listed)) => {
+                for name in listed {
+                    needs.insert(self.known("depends_on", name.as_str().unwrap_or_default())?);
+                }
+            }
+            Some(Value::Object(listed)) => {
+                for (name, how) in listed {
+                    let name = self.known("depends_on", name)?;
+                    let condition = how.get("condition").and_then(Value::as_str);
+                    if condition == Some("service_completed_successfully") {
+                        ends.insert(name.clone());
+                    }
+                    needs.insert(name);
+                }
+            }
+            _ => {}
+        }
+        Ok((needs, ends))
+    }
+
+    /// `network_mode: service:name` and its like, and `volumes_from: [name:ro]`.
+    fn shares(&self) -> Result<BTreeSet<PartName>, FileError> {
+        let mut shared = BTreeSet::new();
+        for field in ["network_mode", "ipc", "pid"] {
+            if let Some(name) = self.text(field).and_then(|mode| mode.strip_prefix("service:")) {
+                shared.insert(self.known(field, name)?);
+            }
+        }
+        for from in self.listed("volumes_from") {
+            if !from.starts_with("container:") {
+                shared.insert(self.known("volumes_from", before_colon(from))?);
+            }
+        }
+        Ok(shared)
+    }
+
+    fn links(&self) -> Result<BTreeSet<PartName>, FileError> {
+        self.listed("links")
+            .map(|link| self.known("links", before_colon(link)))
+            .collect()
+    }
+
+    fn listed(&self, field: &str) -> impl Iterator<Item = &str> {
+        let items = self.fields.get(field).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    fn known(&self, field: &str, name: &str) -> Result<PartName, FileError> {
+        let known = self.names.iter().find(|known| known.as_str() == name);
+        known.cloned().ok_or_else(|| match self.all.contains_key(name) {
+            true => self.error(field, "names a service that has a profile, and so is not started"),
+            false => self.error(field, UNKNOWN),
+        })
+    }
+}
+
+fn before_colon(text: &str) -> &str {
+    text.split_once(':').map_or(text, |(before, _)| before)
+}
+
+/// `./data:/data`, `~/data:/data`, and the long form. A plain name is a volume.
+fn is_relative_bind(volume: &Value) -> bool {
+    let by_path = |source: &str| source.starts_with(['.', '~']);
+    match volume {
+        Value::String(text) => by_path(text),
+        Value::Object(fields) => {
+            let source = fields.get("source").and_then(Value::as_str).unwrap_or("/");
+            let is_bind = fields.get("type").and_then(Value::as_str) == Some("bind");
+            by_path(source) || is_bind && is_relative(source)
+        }
+        _ => false,
+    }
+}

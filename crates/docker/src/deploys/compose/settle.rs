@@ -1,0 +1,158 @@
+//! Leaving a workload's services as one deploy made them.
+
+use std::collections::BTreeSet;
+
+use bollard::query_parameters::RenameContainerOptionsBuilder;
+use shipslog_core::deploys::{DispatchError, PartName, Pin, Progress, Record};
+use shipslog_core::id::WorkloadId;
+use tracing::info;
+
+use super::ComposePlugin;
+use super::containers::Container;
+use super::file::ComposeFile;
+use super::plan::ComposePlan;
+use super::project::{Project, overlay, pinned_images, wait_for_others};
+
+/// A deploy that is to be put back.
+#[derive(Debug)]
+struct Kept<'a> {
+    record: &'a Record,
+    plan: &'a ComposePlan,
+    file: &'a ComposeFile,
+}
+
+impl ComposePlugin {
+    /// Puts back what differs from the deploy that is kept, and touches nothing else. Without one, all is removed but volumes.
+    pub(super) async fn put_in_order(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
+        let _turn = self.image.turns.take(workload).await;
+        wait_for_others(&self.folder_of(workload)).await?;
+        let Some(record) = keep else {
+            return self.remove_all(workload).await;
+        };
+        match record.pinned.as_ref().and_then(ComposePlan::of) {
+            Some(plan) => self.put_back(record, &plan).await,
+            None => self.start_stopped(&self.containers(workload).await?).await,
+        }
+    }
+
+    async fn remove_all(&self, workload: &WorkloadId) -> Result<(), DispatchError> {
+        for container in self.containers(workload).await? {
+            self.remove(&container.id).await?;
+        }
+        self.remove_networks(workload).await?;
+        // Nothing but an empty lock is left in it.
+        let _ = tokio::fs::remove_dir_all(self.folder_of(workload)).await;
+        Ok(())
+    }
+
+    async fn put_back(&self, record: &Record, plan: &ComposePlan) -> Result<(), DispatchError> {
+        let file = plan.parse()?;
+        self.remove_others(&record.workload, plan).await?;
+        let kept = Kept {
+            record,
+            plan,
+            file: &file,
+        };
+        let order = file.order().map_err(|error| super::plan::unusable(&error))?;
+        let mut made = BTreeSet::new();
+        let failed = self.put_back_each(&kept, &order, &mut made).await;
+        // A port may have been free only once those that come later were put back.
+        let left: Vec<PartName> = failed.into_iter().map(|(service, _)| service).collect();
+        let failed = self.put_back_each(&kept, &left, &mut made).await;
+        failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    async fn put_back_each(
+        &self,
+        kept: &Kept<'_>,
+        services: &[PartName],
+        made: &mut BTreeSet<PartName>,
+    ) -> Vec<(PartName, DispatchError)> {
+        let mut failed = Vec::new();
+        for service in services {
+            if let Err(error) = self.put_back_one(kept, service, made).await {
+                failed.push((service.clone(), error.of_part(service.clone())));
+            }
+        }
+        failed
+    }
+
+    async fn put_back_one(
+        &self,
+        kept: &Kept<'_>,
+        service: &PartName,
+        made: &mut BTreeSet<PartName>,
+    ) -> Result<(), DispatchError> {
+        let (record, file) = (kept.record, kept.file);
+        let Some(pin) = kept.plan.images.get(service) else {
+            return Ok(());
+        };
+        let definition = file.definition(service, &record.spec.env);
+        let containers = self.of_service(&record.workload, service).await?;
+        let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
+        let (right, wrong): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_right);
+        let own = &file.services[service];
+        let anew = !own.shares.is_disjoint(made);
+        if right.is_empty() || anew {
+            info!(workload = %record.workload, %service, "putting a service back");
+            made.insert(service.clone());
+            let pin = Pin::new(pin.reference.clone(), pin.content.clone());
+            let nobody = Progress::detached(&record.workload, &record.deploy);
+            self.image.fetch(&pin, &nobody).await?;
+            let grace = (!own.has_grace).then_some(record.spec.rollout.stop_timeout_s);
+            return self.project_of(kept).await?.up(service, anew, grace).await;
+        }
+        for container in &wrong {
+            self.remove(&container.id).await?;
+        }
+        self.start_stopped(&right).await
+    }
+
+    async fn project_of(&self, kept: &Kept<'_>) -> Result<Project, DispatchError> {
+        let Kept { record, plan, file } = kept;
+        let over = overlay(file, &record.workload, &record.spec.env, &pinned_images(&plan.images));
+        let env = record.env().await?;
+        self.project(&record.workload, plan, over, env).await
+    }
+
+    /// Starts those that do not run, but for those that did what they were there for.
+    async fn start_stopped(&self, containers: &[Container]) -> Result<(), DispatchError> {
+        for container in containers.iter().filter(|container| container.is_startable()) {
+            if !self.is_done(container).await? {
+                self.restore_name(container).await;
+                self.image.start(&container.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compose renames a container before it makes the one that is to replace it.
+    async fn restore_name(&self, container: &Container) {
+        if let Some(name) = own_name(&container.name) {
+            let options = RenameContainerOptionsBuilder::default().name(name).build();
+            let renamed = self.engine().ask(async |docker| docker.rename_container(&container.id, options).await).await;
+            if renamed.is_err() {
+                info!(container = container.id, "could not be given its name back");
+            }
+        }
+    }
+}
+
+/// What follows the twelve digits that were put before a name.
+fn own_name(name: &str) -> Option<&str> {
+    let (digits, own) = name.split_once('_')?;
+    let is_added = digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_added.then_some(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_changed_is_recognised() {
+        assert_eq!(own_name("0123456789ab_shop-w1_web_1"), Some("shop-w1_web_1"));
+        assert_eq!(own_name("shop-w1_web_1"), None);
+        assert_eq!(own_name("0123456789abc_web_1"), None);
+    }
+}

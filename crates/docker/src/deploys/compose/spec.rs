@@ -1,0 +1,79 @@
+//! What a spec may say for a Compose file.
+
+use serde::Deserialize;
+use shipslog_core::workloads::{FieldError, RestartPolicy, Spec, StrategyChoice};
+
+use super::file::{ComposeFile, Origin};
+use super::source::Place;
+
+/// The options of the source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ComposeOptions {
+    /// The file itself, for the reference `inline`.
+    #[serde(default)]
+    pub(super) file: Option<String>,
+}
+
+/// Variables that would change what the tool does, not what the file says.
+const TAKEN: [&str; 4] = ["PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
+const TAKEN_BEGINNINGS: [&str; 6] = ["COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_", "LD_", "PYTHON"];
+
+/// Checks all that can be known without looking at the host.
+pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
+    refuse_what_the_file_says(spec)?;
+    check_env(spec)?;
+    let options: ComposeOptions = spec.source.options.read()?;
+    match (Place::parse(&spec.source.reference)?, options.file) {
+        (Place::Inline, Some(file)) => check_file(&file, spec),
+        (Place::Inline, None) => Err(FieldError::new("source.options.file", "must hold the Compose file")),
+        (_, Some(_)) => Err(FieldError::new(
+            "source.options.file",
+            "can only be given with the reference inline",
+        )),
+        (Place::Path(_), None) => Ok(()),
+    }
+}
+
+fn check_file(text: &str, spec: &Spec) -> Result<(), FieldError> {
+    let checked = ComposeFile::parse(text, Origin::Inline).and_then(|file| file.check_variables(&spec.env));
+    checked.map_err(|error| FieldError::new("source.options.file", error.to_string()))
+}
+
+fn refuse_what_the_file_says(spec: &Spec) -> Result<(), FieldError> {
+    let given = [
+        ("command", !spec.command.is_empty()),
+        ("ports", !spec.ports.is_empty()),
+        ("mounts", !spec.mounts.is_empty()),
+        ("networks", !spec.networks.is_empty()),
+        ("labels", !spec.labels.is_empty()),
+        ("replicas", spec.replicas != 1),
+        ("memory_limit", spec.memory_limit.is_some()),
+        ("cpus", spec.cpus.is_some()),
+        ("restart", spec.restart != RestartPolicy::default()),
+        ("healthcheck", spec.healthcheck.is_some()),
+    ];
+    if let Some((field, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(FieldError::new(field, "belongs in the Compose file, to each service its own"));
+    }
+    match spec.rollout.strategy {
+        StrategyChoice::Auto | StrategyChoice::Recreate => Ok(()),
+        _ => Err(FieldError::new(
+            "rollout.strategy",
+            "must be auto or recreate: Compose stops a service before it starts it anew",
+        )),
+    }
+}
+
+fn check_env(spec: &Spec) -> Result<(), FieldError> {
+    let is_taken = |name: &str| {
+        TAKEN.contains(&name) || TAKEN_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    };
+    match spec.env.iter().position(|var| is_taken(&var.name)) {
+        Some(i) => Err(FieldError::new(
+            format!("env[{i}].name"),
+            "would change how Compose itself works: choose another name",
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,126 @@
+//! The engine's own Compose.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::child::{self, Output};
+
+/// How long a tool may take to say its version; the older one has to start an interpreter first.
+const VERSION_LIMIT: Duration = Duration::from_secs(20);
+
+/// What a tool is told of this process's environment, besides `PATH`.
+const KEPT_VARIABLES: [&str; 4] = ["HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "TMPDIR"];
+
+/// A Compose that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tool {
+    name: &'static str,
+    program: PathBuf,
+    /// What stands before its own arguments.
+    prefix: &'static [&'static str],
+    version: String,
+}
+
+/// The plugin of the Docker client first, then the program of its own.
+const CANDIDATES: [(&str, &[&str]); 2] = [("docker", &["compose"]), ("docker-compose", &[])];
+
+impl Tool {
+    /// For people: `docker-compose 1.29.2`.
+    pub(super) fn name(&self) -> String {
+        let words = std::iter::once(self.name).chain(self.prefix.iter().copied());
+        let name: Vec<&str> = words.collect();
+        format!("{} {}", name.join(" "), self.version)
+    }
+
+    /// Whether it is the first generation, which has other options.
+    pub(super) fn is_first_generation(&self) -> bool {
+        self.version.starts_with("1.")
+    }
+}
+
+/// Where the tool is looked for, and what was found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Toolbox {
+    path: Option<OsString>,
+    found: Arc<Mutex<Option<Tool>>>,
+}
+
+impl Toolbox {
+    pub(super) fn in_path(path: OsString) -> Self {
+        Self {
+            path: Some(path),
+            found: Arc::default(),
+        }
+    }
+
+    /// The tool, looked for until it is found once.
+    pub(super) async fn tool(&self) -> Option<Tool> {
+        let known = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.is_some() {
+            return known;
+        }
+        let found = self.find().await;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&found);
+        found
+    }
+
+    async fn find(&self) -> Option<Tool> {
+        for (name, prefix) in CANDIDATES {
+            let Some(program) = self.locate(name) else {
+                continue;
+            };
+            let mut tool = Tool {
+                name,
+                program,
+                prefix,
+                version: String::new(),
+            };
+            if let Some(version) = self.version(&tool).await {
+                tool.version = version;
+                return Some(tool);
+            }
+        }
+        None
+    }
+
+    /// Only an answer that is a version counts: a Docker client without the plugin answers something else.
+    async fn version(&self, tool: &Tool) -> Option<String> {
+        let mut command = self.command(tool);
+        command.args(["version", "--short"]).stdin(Stdio::null());
+        let ended = child::run(command, VERSION_LIMIT, Output::Kept(4096), |_| {})
+            .await
+            .ok()?;
+        let text = String::from_utf8(ended.output).ok()?;
+        let version = text.trim().trim_start_matches('v');
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+');
+        let ok = version.starts_with(|c: char| c.is_ascii_digit()) && version.bytes().all(plain);
+        (ok && version.len() <= 64 && ended.status.success()).then(|| version.to_owned())
+    }
+
+    /// A command that runs the tool, with nothing of this process's environment but what says where things are.
+    pub(super) fn command(&self, tool: &Tool) -> Command {
+        let mut command = Command::new(&tool.program);
+        command.args(tool.prefix).env_clear();
+        for name in KEPT_VARIABLES {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.env("PATH", self.path());
+        command
+    }
+
+    fn locate(&self, name: &str) -> Option<PathBuf> {
+        let folders = self.path();
+        let mut files = std::env::split_paths(&folders).map(|folder| folder.join(name));
+        files.find(|file| file.is_file())
+    }
+
+    fn path(&self) -> OsString {
+        let own = self.path.clone().or_else(|| std::env::var_os("PATH"));
+        own.unwrap_or_default()
+    }
+}
