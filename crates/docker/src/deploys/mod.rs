@@ -11,6 +11,7 @@ mod parts;
 mod preflight;
 mod pull;
 mod reference;
+mod repository;
 mod settle;
 mod swap;
 mod swarm;

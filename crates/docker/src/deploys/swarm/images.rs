@@ -9,7 +9,7 @@ use crate::deploys::pull::parsed;
 
 impl SwarmPlugin {
     pub(super) async fn resolve_image(&self, job: &Job) -> Result<Pin, DispatchError> {
-        let pin = self.images.resolve_image(job).await?;
+        let pin = self.images.resolve_image(&job.requested, &job.progress).await?;
         by_manifest(&pin.reference)
     }
 
