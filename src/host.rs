@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions};
+use shipslog_core::deploys::{DispatchPlugin, Dispatcher, DispatcherOptions, Kind};
 use shipslog_core::stats::{
     Collector, LiveHub, Poller, PollerOptions, Recorder, RecorderOptions, RecorderStatus, Retention,
 };
@@ -19,6 +19,7 @@ use shipslog_store::{OpenError, SqliteStore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::info;
 
 use crate::{HostSecrets, SystemClock};
 
@@ -175,6 +176,9 @@ impl Shipslog {
             self.dispatcher.clone(),
             self.stop.clone(),
         ));
+        let (dispatcher, stop) = (self.dispatcher.clone(), self.stop.clone());
+        self.tasks
+            .spawn(async move { stop.run_until_cancelled(tell_kinds(&dispatcher)).await });
     }
 
     /// The REST API, to be served or nested by the host. May be called several times.
@@ -284,6 +288,14 @@ fn poller(
     )
 }
 
+/// Has every source kind look for its tools before the first dispatch needs them.
+async fn tell_kinds(dispatcher: &Dispatcher) {
+    for Kind { name, readiness, .. } in dispatcher.kinds().await {
+        let (uses, missing) = (readiness.uses.join(", "), readiness.missing.join("; "));
+        info!(kind = name, uses, missing, "source kind");
+    }
+}
+
 /// Tells the log when the engine comes and goes, and has the dispatcher put things in order when it came.
 async fn watch(engine: Roster, dispatcher: Dispatcher, stop: CancellationToken) {
     let mut known: Option<Result<String, String>> = None;
@@ -316,7 +328,7 @@ async fn watch(engine: Roster, dispatcher: Dispatcher, stop: CancellationToken) 
 
 fn tell(answer: &Result<String, String>) {
     match answer {
-        Ok(version) => tracing::info!(version, "the container engine is there"),
+        Ok(version) => info!(version, "the container engine is there"),
         Err(reason) => tracing::warn!(
             reason,
             "the container engine is missing; history is served, deploys will fail"

@@ -22,22 +22,29 @@ pub struct Kind {
 
 impl Kind {
     pub(super) async fn of(plugin: &dyn DispatchPlugin) -> Self {
+        let unknown = || Readiness {
+            uses: Vec::new(),
+            missing: vec![format!(
+                "what it finds is not known yet: no answer within {} s",
+                ASK_LIMIT.as_secs()
+            )],
+        };
         Self {
             name: plugin.kind().to_owned(),
             can_roll_back: plugin.rollback().is_some(),
-            readiness: readiness(plugin).await,
+            readiness: readiness(plugin).await.unwrap_or_else(unknown),
         }
     }
 }
 
-/// A plugin that does not say in time is let go ahead: its dispatch will tell.
-async fn readiness(plugin: &dyn DispatchPlugin) -> Readiness {
-    timeout(ASK_LIMIT, plugin.readiness()).await.unwrap_or_default()
+/// `None` if the plugin does not say in time.
+async fn readiness(plugin: &dyn DispatchPlugin) -> Option<Readiness> {
+    timeout(ASK_LIMIT, plugin.readiness()).await.ok()
 }
 
-/// Refuses a dispatch of a kind that lacks something.
+/// Refuses a dispatch of a kind that lacks something. One that does not say in time is let go ahead: its dispatch will tell.
 pub(super) async fn require_ready(plugin: &dyn DispatchPlugin) -> Result<(), DispatchRefusal> {
-    let missing = readiness(plugin).await.missing;
+    let missing = readiness(plugin).await.unwrap_or_default().missing;
     if missing.is_empty() {
         Ok(())
     } else {

@@ -49,6 +49,7 @@ struct State {
     away: bool,
     gone: bool,
     missing: Vec<String>,
+    silent: bool,
     faltering: Option<(DeployId, FailureMarker)>,
 }
 
@@ -112,6 +113,11 @@ impl FakePlugin {
     /// What the kind lacks on this machine.
     pub fn lack(&self, missing: &[&str]) {
         self.lock().missing = missing.iter().map(|what| (*what).to_owned()).collect();
+    }
+
+    /// Whether the kind never says what it lacks.
+    pub fn set_silent(&self, silent: bool) {
+        self.lock().silent = silent;
     }
 
     /// Makes a deploy falter that may be watched.
@@ -203,6 +209,10 @@ impl DispatchPlugin for FakePlugin {
     }
 
     async fn readiness(&self) -> Readiness {
+        let silent = self.lock().silent;
+        if silent {
+            std::future::pending::<()>().await;
+        }
         Readiness {
             uses: Vec::new(),
             missing: self.lock().missing.clone(),

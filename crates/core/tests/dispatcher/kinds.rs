@@ -35,6 +35,18 @@ async fn what_lacks_something_is_refused_with_how_to_get_it_and_leaves_no_row() 
     assert_eq!(yard.deploy().await.outcome, Outcome::Succeeded);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_does_not_say_in_time_is_not_called_ready_and_not_refused_either() {
+    let yard = yard().await;
+    yard.plugin.set_silent(true);
+    let kinds = yard.dispatcher.kinds().await;
+    assert!(
+        kinds[0].readiness.missing[0].contains("no answer within 2 s"),
+        "{kinds:?}"
+    );
+    assert_eq!(yard.deploy().await.outcome, Outcome::Succeeded);
+}
+
 #[tokio::test]
 async fn an_unknown_kind_is_told_which_there_are() {
     let yard = yard().await;

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::child::{self, Output};
 
@@ -60,16 +61,18 @@ impl Toolbox {
 
     /// The tool, looked for until it is found once.
     pub(super) async fn tool(&self) -> Option<Tool> {
-        let known = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if known.is_some() {
-            return known;
+        let own = self.clone();
+        // Goes on when whoever asked has no more time, so that a slow tool is known when it is asked for again.
+        let looking = tokio::spawn(async move { own.look().await });
+        looking.await.ok().flatten()
+    }
+
+    async fn look(&self) -> Option<Tool> {
+        let mut found = self.found.lock().await;
+        if found.is_none() {
+            *found = self.find().await;
         }
-        let found = self.find().await;
-        self.found
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&found);
-        found
+        found.clone()
     }
 
     async fn find(&self) -> Option<Tool> {
