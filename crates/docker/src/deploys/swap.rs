@@ -88,9 +88,11 @@ impl ImagePlugin {
         let (mut new, total) = (Vec::new(), job.spec.replicas);
         for replica in 0..total {
             job.progress.step(DeployStep::Creating);
-            new.push(self.create(job, pin, Role::Service, replica).await?);
-            self.start_all(job, &new[replica as usize..]).await?;
-            self.gate(job, &new).await?;
+            let next = [self.create(job, pin, Role::Service, replica).await?];
+            self.start_all(job, &next).await?;
+            self.gate(job, &next).await?;
+            self.gate_again(job, &new).await?;
+            new.extend(next);
             let done = replica + 1;
             job.progress.step(DeployStep::Rolling { done, total });
             let spare = (new.len() + old.len()).saturating_sub(total as usize);

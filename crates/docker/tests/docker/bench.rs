@@ -80,7 +80,7 @@ impl Bench {
     pub(crate) fn spec_with(&self, reference: &str, more: &Value) -> Spec {
         let mut spec = json!({
             "name": self.name, "source": {"kind": "image", "reference": reference},
-            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 20},
+            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 120},
         });
         let more = more.as_object().expect("an object").clone();
         spec.as_object_mut().expect("an object").extend(more);
