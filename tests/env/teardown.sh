@@ -48,12 +48,21 @@ remove_from_engine() {
     remove_listed "volume rm" "volume ls --quiet --filter name=$run"
 }
 
-# Only a swarm that this run made, which its node says: its services and networks go with it.
+# Only a swarm that tests made, which it says itself, and that nobody uses: whoever does holds the lock. So one that
+# an earlier run was killed in goes as well, with its services and networks, and one that was there before stays.
 leave_swarm() {
-    local node='{{index .Spec.Labels "shipslog.test"}}'
-    [[ $(DOCKER_HOST=$engine_host docker node inspect self --format "$node" 2>/dev/null) == "$run" ]] || return 0
-    say "leaving the swarm that a test was ended in"
-    DOCKER_HOST=$engine_host docker swarm leave --force >/dev/null
+    local lock=/tmp/shipslog-test-swarm.lock
+    [[ -e $lock && $(swarm_mark) ]] || return 0
+    (
+        flock --exclusive --nonblock 9 && [[ $(swarm_mark) ]] || exit 0
+        say "leaving the swarm that a test was ended in"
+        DOCKER_HOST=$engine_host docker swarm leave --force >/dev/null
+    ) 9<"$lock"
+}
+
+swarm_mark() {
+    local mark='{{with .Swarm.Cluster}}{{index .Spec.Labels "shipslog.test"}}{{end}}'
+    DOCKER_HOST=$engine_host docker info --format "$mark" 2>/dev/null
 }
 
 # remove_listed "REMOVE COMMAND" "LIST COMMAND": both are words for docker.

@@ -53,6 +53,11 @@ impl Expected {
         ending: Ending::Never,
         is_proven: false,
     };
+    /// One that worked a moment ago.
+    const PROVEN: Self = Self {
+        ending: Ending::Never,
+        is_proven: true,
+    };
 
     fn rule(self, spec: &Spec, container: &ContainerInspectResponse) -> Rule {
         match rule(spec, container) {
@@ -96,12 +101,17 @@ impl ImagePlugin {
     /// Waits until all of them work.
     pub(super) async fn gate(&self, job: &Job, ids: &[String]) -> Result<(), DispatchError> {
         job.progress.step(DeployStep::WaitingForHealth);
-        try_join_all(
-            ids.iter()
-                .map(|id| self.wait_for(&job.spec, id, Expected::SERVICE)),
-        )
-        .await
-        .map(drop)
+        self.wait_for_all(job, ids, Expected::SERVICE).await
+    }
+
+    /// Makes sure that those still work that passed the gate.
+    pub(super) async fn gate_again(&self, job: &Job, ids: &[String]) -> Result<(), DispatchError> {
+        self.wait_for_all(job, ids, Expected::PROVEN).await
+    }
+
+    async fn wait_for_all(&self, job: &Job, ids: &[String], expected: Expected) -> Result<(), DispatchError> {
+        let all = ids.iter().map(|id| self.wait_for(&job.spec, id, expected));
+        try_join_all(all).await.map(drop)
     }
 
     /// Waits until it works.

@@ -22,8 +22,8 @@ impl ImagePlugin {
     /// Removes all but the containers of `keep`, and starts those of them that do not run.
     ///
     /// What may hold ports goes first and is killed, so that what served before serves again as soon as can
-    /// be. Of several that run side by side none holds anything, and they are started first: fewer than there should be are fewer still
-    /// while others are removed.
+    /// be. Of several that run side by side none holds anything, and they are started first: the engine may take its time
+    /// to remove others.
     pub(super) async fn put_in_order(
         &self,
         workload: &WorkloadId,
@@ -106,7 +106,8 @@ impl ImagePlugin {
     }
 }
 
-/// Whether containers of it get along with more of their kind: they hold no host ports, and are not stopped for one another.
+/// Whether containers of it get along with others: they hold no ports of the host, and were not stopped for others.
 fn runs_side_by_side(spec: &Spec) -> bool {
-    spec.replicas > 1 && spec.ports.is_empty() && spec.strategy() != Strategy::Recreate
+    let has_ports = !spec.ports.is_empty() || spec.networks.iter().any(|network| network == "host");
+    spec.replicas > 1 && !has_ports && spec.strategy() != Strategy::Recreate
 }

@@ -82,22 +82,23 @@ impl ImagePlugin {
         self.stop_all(job, old).await
     }
 
-    /// Starts the new one at a time, and stops an old one for each that works, so that never fewer work than should, or than did. The
-    /// first that fails is the end: those after it are never made.
-    async fn roll(&self, job: &Job, pin: &Pin, old: &[Old]) -> Result<(), DispatchError> {
-        let (mut old, total) = (old, job.spec.replicas);
+    /// Starts the new one at a time, and stops an old one for each that works, so that never fewer work than should, or
+    /// than did. The first that fails is the end, also if it worked before: those after it are never made.
+    async fn roll(&self, job: &Job, pin: &Pin, mut old: &[Old]) -> Result<(), DispatchError> {
+        let (mut new, total) = (Vec::new(), job.spec.replicas);
         for replica in 0..total {
             job.progress.step(DeployStep::Creating);
-            let new = [self.create(job, pin, Role::Service, replica).await?];
-            self.start_all(job, &new).await?;
-            self.gate(job, &new).await?;
+            let next = [self.create(job, pin, Role::Service, replica).await?];
+            self.start_all(job, &next).await?;
+            self.gate(job, &next).await?;
+            self.gate_again(job, &new).await?;
+            new.extend(next);
             let done = replica + 1;
             job.progress.step(DeployStep::Rolling { done, total });
-            if done as usize + old.len() > total as usize {
-                let (one, rest) = old.split_at(old.len().min(1));
-                self.stop_all(job, one).await?;
-                old = rest;
-            }
+            let spare = (new.len() + old.len()).saturating_sub(total as usize);
+            let (doomed, rest) = old.split_at(spare.min(1).min(old.len()));
+            self.stop_all(job, doomed).await?;
+            old = rest;
         }
         self.stop_all(job, old).await
     }

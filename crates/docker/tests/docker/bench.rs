@@ -13,8 +13,7 @@ use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::Spec;
 use shipslog_docker::{DockerEngine, EngineOptions, ImagePlugin};
 use shipslog_test_support::{
-    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, http_get, try_http_get, unique,
-    wait_until,
+    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, try_http_get, unique, wait_until,
 };
 
 pub(crate) struct Bench {
@@ -24,6 +23,8 @@ pub(crate) struct Bench {
     pub(crate) workload: WorkloadId,
     pub(crate) port: u16,
     pub(crate) current: Option<DeployId>,
+    /// What the current deploy was made from.
+    spec_of_current: Option<Spec>,
     _cleanup: Cleanup,
 }
 
@@ -52,6 +53,7 @@ impl Bench {
             workload: name.parse().expect("unique names are ids"),
             port: free_port(),
             current: None,
+            spec_of_current: None,
             _cleanup: Cleanup::new(&engine).prefix(&name),
             engine,
             name,
@@ -78,7 +80,7 @@ impl Bench {
     pub(crate) fn spec_with(&self, reference: &str, more: &Value) -> Spec {
         let mut spec = json!({
             "name": self.name, "source": {"kind": "image", "reference": reference},
-            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 20},
+            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 120},
         });
         let more = more.as_object().expect("an object").clone();
         spec.as_object_mut().expect("an object").extend(more);
@@ -96,7 +98,7 @@ impl Bench {
     /// The row that is current, as the dispatcher hands it to `settle`.
     pub(crate) fn kept(&self) -> Option<Record> {
         let deploy = self.current.clone()?;
-        let spec = self.spec("kept:1");
+        let spec = self.spec_of_current.clone()?;
         Some(Record::new(self.workload.clone(), deploy, spec))
     }
 
@@ -147,6 +149,7 @@ impl Bench {
     async fn conclude(&mut self, job: &Job, done: Result<Pin, DispatchError>) -> Result<Pin, FailureMarker> {
         if done.is_ok() {
             self.current = Some(job.deploy.clone());
+            self.spec_of_current = Some(job.spec.clone());
         }
         self.plugin
             .settle(&self.workload, self.kept().as_ref())
@@ -181,9 +184,13 @@ impl Bench {
     #[track_caller]
     pub(crate) fn page(&self) -> String {
         let address = format!("127.0.0.1:{}", self.port);
-        let listens = wait_until(Duration::from_secs(10), || try_http_get(&address, "/").is_ok());
+        let mut page = None;
+        let listens = wait_until(Duration::from_secs(60), || {
+            page = try_http_get(&address, "/").ok();
+            page.is_some()
+        });
         assert!(listens, "nobody listens at {address}");
-        http_get(&address, "/").1.trim().to_owned()
+        page.map(|(_, body)| body.trim().to_owned()).unwrap_or_default()
     }
 
     /// Names of the workload's containers, those that run only or all of them, sorted.

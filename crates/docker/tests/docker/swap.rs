@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
 use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker, Job};
-use shipslog_test_support::{Health, ImageSpec, free_port};
+use shipslog_test_support::{Health, ImageSpec, free_port, wait_until};
 
 use crate::bench::{Bench, bench};
+
+/// How long anything may take that is to come about, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn a_new_version_takes_over_the_port_and_the_old_one_is_gone() {
@@ -98,12 +102,17 @@ async fn without_ports_old_and_new_overlap_and_replicas_are_numbered() {
         new.iter().all(|name| name.contains(job.deploy.short())),
         "{new:?}"
     );
-    for (old, new) in old.iter().zip(&new) {
-        let stopped = bench.inspect(old, "{{.State.FinishedAt}}");
-        assert!(
-            bench.inspect(new, "{{.State.StartedAt}}") < stopped,
-            "there was an outage"
-        );
+    let sorted = |names: &[String], time: &str| {
+        let mut times: Vec<String> = names.iter().map(|name| bench.inspect(name, time)).collect();
+        times.sort();
+        times
+    };
+    let (started, stopped) = (
+        sorted(&new, "{{.State.StartedAt}}"),
+        sorted(&old, "{{.State.FinishedAt}}"),
+    );
+    for (started, stopped) in started.iter().zip(&stopped) {
+        assert!(started < stopped, "there was an outage");
     }
 }
 
@@ -206,37 +215,47 @@ async fn three(bench: &mut Bench) -> Vec<String> {
     bench.containers(false)
 }
 
-/// Names of all containers that were there, and the fewest that were healthy, at any time of the dispatch.
-async fn watched(bench: &mut Bench, job: &Job) -> (Result<(), FailureMarker>, BTreeSet<String>, usize) {
-    let (engine, workload) = (bench.engine.clone(), bench.workload.clone());
-    let over = Arc::new(AtomicBool::new(false));
-    let ended = Arc::clone(&over);
-    let watch = std::thread::spawn(move || {
-        let of_workload = format!("label=shipslog.workload={workload}");
-        let list = [
-            "ps",
-            "--all",
-            "--filter",
-            &of_workload,
-            "--format",
-            "{{.Names}} {{.Status}}",
-        ];
-        let (mut seen, mut fewest) = (BTreeSet::new(), usize::MAX);
-        while !ended.load(Ordering::Relaxed) {
-            let listed = engine.docker(&list);
-            fewest = fewest.min(listed.lines().filter(|line| line.ends_with("(healthy)")).count());
-            seen.extend(
-                listed
-                    .lines()
-                    .filter_map(|line| Some(line.split_once(' ')?.0.to_owned())),
-            );
-        }
-        (seen, fewest)
-    });
+/// Looks at a workload's containers all the time, until it is told to stop.
+struct Watch(Arc<AtomicBool>, JoinHandle<Seen>);
+
+/// Names of all containers that were there, and the fewest that were healthy, at any time.
+struct Seen {
+    names: BTreeSet<String>,
+    fewest: usize,
+}
+
+impl Watch {
+    fn over(bench: &Bench) -> Self {
+        let engine = bench.engine.clone();
+        let of_workload = format!("label=shipslog.workload={}", bench.workload);
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let watch = thread::spawn(move || {
+            let format = "{{.Names}} {{.Status}}";
+            let list = ["ps", "--all", "--filter", &of_workload, "--format", format];
+            let (mut names, mut fewest) = (BTreeSet::new(), usize::MAX);
+            while !ended.load(Ordering::Relaxed) {
+                let listed = engine.docker(&list);
+                fewest = fewest.min(listed.lines().filter(|line| line.ends_with("(healthy)")).count());
+                let new = listed.lines().filter_map(|line| line.split_once(' '));
+                names.extend(new.map(|(name, _)| name.to_owned()));
+            }
+            Seen { names, fewest }
+        });
+        Self(over, watch)
+    }
+
+    fn seen(self) -> Seen {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.join().unwrap()
+    }
+}
+
+/// Dispatches the job while its containers are watched.
+async fn watched(bench: &mut Bench, job: &Job) -> (Result<(), FailureMarker>, Seen) {
+    let watch = Watch::over(bench);
     let done = bench.dispatch(job).await.map(drop);
-    over.store(true, Ordering::Relaxed);
-    let (seen, fewest) = watch.join().unwrap();
-    (done, seen, fewest)
+    (done, watch.seen())
 }
 
 #[tokio::test]
@@ -245,10 +264,11 @@ async fn replicas_are_replaced_one_by_one_and_none_is_ever_missing() {
     let old = three(&mut bench).await;
     let job = bench.job(bench.spec_with(bench.web("v2").tag(), &json!({"replicas": 3})));
     let mut events = job.progress.subscribe();
-    let (done, seen, fewest) = watched(&mut bench, &job).await;
+    let (done, seen) = watched(&mut bench, &job).await;
     assert_eq!(done, Ok(()));
+    let Seen { names, fewest } = seen;
     assert!(fewest >= 3, "only {fewest} were healthy at some time");
-    assert_eq!(seen.len(), 6, "{seen:?}");
+    assert_eq!(names.len(), 6, "{names:?}");
     let new = bench.containers(false);
     assert_eq!(new.len(), 3);
     assert!(!new.iter().any(|name| old.contains(name)));
@@ -270,16 +290,91 @@ async fn a_version_that_fails_at_its_second_replica_goes_no_further() {
     let volume = format!("{}-marks", bench.name);
     let mounts = json!([{"source": volume, "target": "/marks"}]);
     let job = bench.job(bench.spec_with(image.tag(), &json!({"replicas": 3, "mounts": mounts})));
-    let (done, seen, _) = watched(&mut bench, &job).await;
+    let (done, seen) = watched(&mut bench, &job).await;
     assert_eq!(done, Err(FailureMarker::ExitedAtOnce));
+    assert!(seen.fewest >= 2, "more than one was taken away");
     assert_eq!(
         bench.containers(true),
         old,
         "what ran before runs again, and nothing else is left"
     );
     assert_eq!(bench.containers(false), old);
-    let made: Vec<&String> = seen.iter().filter(|name| !old.contains(name)).collect();
+    let made: Vec<&String> = seen.names.iter().filter(|name| !old.contains(name)).collect();
     assert_eq!(made.len(), 2, "{made:?}");
+}
+
+/// A job whose first replica works, and whose second stays `starting`.
+fn stuck_at_the_second(bench: &Bench) -> Job {
+    let script = "mkdir /marks/first && touch /well; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+    let image = bench.build(&ImageSpec::script(script), "stuck");
+    let mounts = json!([{"source": format!("{}-stuck", bench.name), "target": "/marks"}]);
+    let check = json!({"command": ["test", "-e", "/well"], "interval_s": 1, "start_period_s": 3000});
+    let more =
+        json!({"replicas": 3, "mounts": mounts, "healthcheck": check, "rollout": {"stop_timeout_s": 2}});
+    bench.job(bench.spec_with(image.tag(), &more))
+}
+
+/// Breaks a rollout off when one replica was replaced and the next is waited for. Answers what ran before it.
+async fn broken_off_in_the_middle(bench: &mut Bench) -> Vec<String> {
+    let old = three(bench).await;
+    let job = stuck_at_the_second(bench);
+    let pin = bench.plugin.resolve(&job).await.unwrap();
+    let (plugin, of_task) = (bench.plugin.clone(), job.clone());
+    let task = tokio::spawn(async move { plugin.run(&of_task, &pin).await });
+    let second = format!("{}-{}-2", bench.name, job.deploy.short());
+    let is_half_way = || {
+        let running = bench.containers(false);
+        running.contains(&second) && !old.iter().all(|name| running.contains(name))
+    };
+    assert!(wait_until(PATIENCE, || task.is_finished() || is_half_way()));
+    task.abort();
+    let end = task.await;
+    assert!(end.is_err(), "it was not in the middle of a rollout: {end:?}");
+    old
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_were_replaced_run_again_after_a_rollout_was_cancelled() {
+    let Some(mut bench) = bench() else { return };
+    let old = broken_off_in_the_middle(&mut bench).await;
+    let watch = Watch::over(&bench);
+    let kept = bench.kept();
+    bench.plugin.settle(&bench.workload, kept.as_ref()).await.unwrap();
+    assert!(watch.seen().fewest >= 2, "one that was left alone was touched");
+    assert_eq!(bench.containers(false), old);
+    assert_eq!(bench.containers(true), old);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_were_replaced_run_again_after_the_process_died() {
+    let Some(mut bench) = bench() else { return };
+    let old = broken_off_in_the_middle(&mut bench).await;
+    let successor = bench.through(bench.engine.host());
+    let kept = bench.kept();
+    for _ in 0..2 {
+        successor.settle(&bench.workload, kept.as_ref()).await.unwrap();
+        assert_eq!(bench.containers(false), old);
+        assert_eq!(bench.containers(true), old);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_fails_after_it_replaced_another_ends_the_rollout() {
+    let Some(mut bench) = bench() else { return };
+    let old = three(&mut bench).await;
+    // It ends when the second is there, which works when the first is gone.
+    let first = "touch /well; while [ ! -e /marks/second ]; do sleep 1; done; touch /marks/end; exit 1";
+    let later =
+        "touch /marks/second; while [ ! -e /marks/end ]; do sleep 1; done; sleep 2; touch /well; sleep 600";
+    let script = format!("if mkdir /marks/first; then {first}; else {later}; fi");
+    let image = bench.build(&ImageSpec::script(&script), "v2");
+    let mounts = json!([{"source": format!("{}-marks", bench.name), "target": "/marks"}]);
+    let check = json!({"command": ["test", "-e", "/well"], "interval_s": 1, "start_period_s": 3000});
+    let more = json!({"replicas": 3, "mounts": mounts, "healthcheck": check, "restart": "no"});
+    let job = bench.job(bench.spec_with(image.tag(), &more));
+    assert_eq!(bench.dispatch(&job).await, Err(FailureMarker::ExitedAtOnce));
+    assert_eq!(bench.containers(true), old);
+    assert_eq!(bench.containers(false), old);
 }
 
 #[tokio::test]
@@ -289,9 +384,10 @@ async fn fewer_and_more_replicas_are_reached_without_falling_below_either() {
     let image = bench.web("v2");
     for (replicas, at_least) in [(2, 2), (3, 2)] {
         let job = bench.job(bench.spec_with(image.tag(), &json!({"replicas": replicas})));
-        let (done, _, fewest) = watched(&mut bench, &job).await;
+        let (done, seen) = watched(&mut bench, &job).await;
         assert_eq!(done, Ok(()));
         assert_eq!(bench.containers(false).len(), replicas);
+        let fewest = seen.fewest;
         assert!(fewest >= at_least, "only {fewest} were healthy at some time");
     }
 }

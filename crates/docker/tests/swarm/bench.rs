@@ -13,11 +13,13 @@ use shipslog_core::time::Timestamp;
 use shipslog_core::workloads::Spec;
 use shipslog_docker::{DockerEngine, EngineOptions, SwarmPlugin};
 use shipslog_test_support::{
-    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, http_get, try_http_get, unique,
-    wait_until,
+    Cleanup, Engine, Health, Image, ImageSpec, Registry, free_port, try_http_get, unique, wait_until,
 };
 
 use crate::node::Node;
+
+/// How long anything may take that is to come about, on a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
@@ -50,7 +52,7 @@ impl Drop for Services {
             let left = self.0.try_docker(&["ps", "--all", "--quiet", "--filter", &name]);
             left.is_ok_and(|left| left.is_empty())
         };
-        if !wait_until(Duration::from_secs(20), gone) {
+        if !wait_until(PATIENCE, gone) {
             eprintln!("containers of {} are left", self.1);
         }
     }
@@ -96,7 +98,7 @@ impl Bench {
     pub(crate) fn spec_with(&self, reference: &str, more: &Value) -> Spec {
         let mut spec = json!({
             "name": self.name, "source": {"kind": "swarm", "reference": reference},
-            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 20},
+            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 2, "health_timeout_s": 120},
         });
         let more = more.as_object().expect("an object").clone();
         spec.as_object_mut().expect("an object").extend(more);
@@ -181,9 +183,13 @@ impl Bench {
     #[track_caller]
     pub(crate) fn page(&self) -> String {
         let address = format!("127.0.0.1:{}", self.port);
-        let listens = wait_until(Duration::from_secs(10), || try_http_get(&address, "/").is_ok());
+        let mut page = None;
+        let listens = wait_until(PATIENCE, || {
+            page = try_http_get(&address, "/").ok();
+            page.is_some()
+        });
         assert!(listens, "nobody listens at {address}");
-        http_get(&address, "/").1.trim().to_owned()
+        page.map(|(_, body)| body.trim().to_owned()).unwrap_or_default()
     }
 
     /// `<id> <created>` of the workload's containers that run, sorted: the same later means that none was touched.

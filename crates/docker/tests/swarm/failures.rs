@@ -4,13 +4,15 @@ use serde_json::json;
 use shipslog_core::deploys::{DispatchPlugin as _, FailureMarker};
 use shipslog_test_support::{Health, ImageSpec, free_port};
 
-use crate::bench::{Bench, bench};
+use crate::bench::{Bench, PATIENCE, bench};
 
 async fn is_refused(bench: &mut Bench, image: &ImageSpec, expected: FailureMarker) {
     bench.deploy_v1().await;
     let before = bench.containers();
     let bad = bench.build(image, "bad");
-    let spec = bench.spec(bad.tag());
+    let mut spec = bench.spec(bad.tag());
+    // It is noticed at once, unless the machine is busy.
+    spec.rollout.min_healthy_s = 30;
     assert_eq!(bench.deploy(spec).await, Err(expected));
     assert_eq!(bench.containers(), before, "what served was touched");
     assert_eq!(bench.page(), "v1");
@@ -42,7 +44,8 @@ async fn a_version_that_cannot_be_started_leaves_the_old_one_untouched() {
 async fn a_first_version_that_does_not_work_leaves_nothing() {
     let Some(mut bench) = bench() else { return };
     let ends = bench.build(&ImageSpec::script("exit 3"), "bad");
-    let spec = bench.spec(ends.tag());
+    let mut spec = bench.spec(ends.tag());
+    spec.rollout.min_healthy_s = 30;
     assert_eq!(bench.deploy(spec).await, Err(FailureMarker::ExitedAtOnce));
     assert_eq!(bench.services(), [""; 0]);
     assert_eq!(bench.containers(), [""; 0]);
@@ -149,7 +152,9 @@ async fn a_mount_that_is_not_there_is_a_refused_configuration() {
 #[tokio::test]
 async fn a_task_that_fails_later_is_noticed() {
     let Some(mut bench) = bench() else { return };
-    bench.deploy_v1().await;
+    // Without a healthcheck, for it to be ended by nothing else.
+    let image = bench.build(&ImageSpec::web("v1"), "v1");
+    bench.deploy(bench.spec(image.tag())).await.unwrap();
     let deploy = bench.current.as_ref().unwrap().deploy.clone();
     let (plugin, workload) = (bench.plugin.clone(), bench.workload.clone());
     let watch = tokio::spawn(async move { plugin.falter(&workload, &deploy).await });
@@ -159,7 +164,8 @@ async fn a_task_that_fails_later_is_noticed() {
     bench
         .engine
         .docker(&["kill", containers[0].split(' ').next().unwrap()]);
-    let limit = std::time::Duration::from_secs(20);
-    let marker = tokio::time::timeout(limit, watch).await.expect("it is noticed");
+    let marker = tokio::time::timeout(PATIENCE, watch)
+        .await
+        .expect("it is noticed");
     assert_eq!(marker.unwrap().unwrap(), FailureMarker::ExitedAtOnce);
 }

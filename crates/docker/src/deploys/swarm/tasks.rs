@@ -6,6 +6,7 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary, Task, TaskStat
 use bollard::query_parameters::ListTasksOptionsBuilder;
 use shipslog_core::deploys::{DispatchError, FailureMarker, PinnedReference, Running};
 use shipslog_core::id::{DeployId, WorkloadId};
+use shipslog_core::time::Timestamp;
 
 use super::classify::marker_of_task;
 use super::{SWARM, SwarmPlugin};
@@ -29,6 +30,7 @@ pub(super) struct ServiceTask {
     image: String,
     container: Option<String>,
     is_wanted: bool,
+    made_at: Option<Timestamp>,
 }
 
 impl ServiceTask {
@@ -46,6 +48,7 @@ impl ServiceTask {
             image: container.image.unwrap_or_default(),
             container: run.container_id.filter(|id| !id.is_empty()),
             is_wanted: task.desired_state == Some(TaskState::RUNNING),
+            made_at: task.created_at.and_then(|at| at.parse().ok()),
         }
     }
 
@@ -90,7 +93,8 @@ impl ServiceTask {
 }
 
 impl SwarmPlugin {
-    /// Every task of a service that the manager still knows of. None when the service is gone.
+    /// Every task of a service that the manager still knows of, the oldest first: of several that failed it is the first that
+    /// tells why, those after it may be in each other's way. None when the service is gone.
     pub(super) async fn tasks(&self, service: &str) -> Result<Vec<ServiceTask>, DispatchError> {
         let options = ListTasksOptionsBuilder::default()
             .filters(&HashMap::from([("service", vec![service])]))
@@ -100,7 +104,7 @@ impl SwarmPlugin {
             .ask(async |docker| docker.list_tasks(Some(options)).await)
             .await;
         match listed {
-            Ok(listed) => Ok(listed.into_iter().map(ServiceTask::of).collect()),
+            Ok(listed) => Ok(oldest_first(listed)),
             Err(Fault::Answer { status: 404, .. }) => Ok(Vec::new()),
             Err(fault) => Err(failed(Phase::Manage, &fault)),
         }
@@ -186,6 +190,12 @@ impl SwarmPlugin {
     }
 }
 
+fn oldest_first(listed: Vec<Task>) -> Vec<ServiceTask> {
+    let mut tasks: Vec<ServiceTask> = listed.into_iter().map(ServiceTask::of).collect();
+    tasks.sort_by_key(|task| task.made_at);
+    tasks
+}
+
 /// The status says `unhealthy` of every container that has stopped, so the failed probes are counted.
 fn is_unhealthy(container: &ContainerInspectResponse) -> bool {
     let check = container
@@ -225,6 +235,18 @@ mod tests {
         }
         assert_eq!(of("r.io/app:1"), None);
         assert!(UNKNOWN.parse::<PinnedReference>().is_ok());
+    }
+
+    #[test]
+    fn tasks_are_in_the_order_in_which_they_were_made() {
+        let made = |id: &str, at: &str| serde_json::from_value(json!({"ID": id, "CreatedAt": at})).unwrap();
+        let listed = vec![
+            made("c", "2026-11-21T16:00:05.5Z"),
+            made("a", "2026-11-21T16:00:00.123456789Z"),
+            made("b", "2026-11-21T16:00:05.25Z"),
+        ];
+        let ids: Vec<String> = oldest_first(listed).into_iter().map(|task| task.id).collect();
+        assert_eq!(ids, ["a", "b", "c"]);
     }
 
     #[test]
