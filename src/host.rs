@@ -291,8 +291,12 @@ fn poller(
 /// Has every source kind look for its tools before the first dispatch needs them.
 async fn tell_kinds(dispatcher: &Dispatcher) {
     for Kind { name, readiness, .. } in dispatcher.kinds().await {
-        let (uses, missing) = (readiness.uses.join(", "), readiness.missing.join("; "));
-        info!(kind = name, uses, missing, "source kind");
+        match readiness.missing.join(" ") {
+            missing if missing.is_empty() => {
+                info!(kind = name, uses = readiness.uses.join(", "), "source kind")
+            }
+            missing => info!(kind = name, missing, "source kind that cannot deploy yet"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! | Domain | What core decides | Trait | Adapters here |
 //! | --- | --- | --- | --- |
 //! | workloads | specs and their rules, who owns a container | [`WorkloadStore`](core::workloads::WorkloadStore), [`Inventory`](core::workloads::Inventory) | `SqliteStore`, `DockerEngine` |
-//! | deploys | the choke point, the ledger, rollback, recovery | [`DeployStore`](core::deploys::DeployStore), [`DispatchPlugin`](core::deploys::DispatchPlugin), [`RollbackCapable`](core::deploys::RollbackCapable) | `SqliteStore`, `ImagePlugin` |
+//! | deploys | the choke point, the ledger, rollback, recovery | [`DeployStore`](core::deploys::DeployStore), [`DispatchPlugin`](core::deploys::DispatchPlugin), [`RollbackCapable`](core::deploys::RollbackCapable) | `SqliteStore`, `ImagePlugin`, `ComposePlugin`, `GitPlugin`, `SwarmPlugin` |
 //! | stats | rates, sums per timestamp, roll-ups, live sampling and push | [`StatsStore`](core::stats::StatsStore), [`Collector`](core::stats::Collector) | `SqliteStore`, `CgroupCollector`, `DockerApiCollector` |
 //!
 //! # Features
@@ -12,7 +12,7 @@
 //! | Feature | Gives | Default |
 //! | --- | --- | --- |
 //! | `sqlite` | [`store`]: `SqliteStore` | yes |
-//! | `docker` | [`docker`]: engine, collector and image plugin | yes |
+//! | `docker` | [`docker`]: engine, collectors and source kinds | yes |
 //! | `http` | [`http`]: the REST API as an axum `Router` | yes |
 //! | `dashboard` | the page that operators open, at the router's root path; built by `make dashboard` | no |
 //!

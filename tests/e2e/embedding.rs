@@ -1,5 +1,6 @@
 //! The embedding example, asked in-process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -7,6 +8,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
 
+use serde_json::{Value, json};
+use shipslog::core::deploys::{DispatchRequest, Outcome, Reason};
+use shipslog::core::testing::FakePlugin;
 use shipslog::{Options, Shipslog};
 
 use embed::app;
@@ -35,12 +39,18 @@ async fn ask(app: &Router, path: &str, user: Option<&str>) -> (StatusCode, Strin
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-#[tokio::test]
-async fn the_app_keeps_its_own_pages_and_its_own_users() {
+async fn without_engine(configured: impl FnOnce(&mut Options)) -> (tempfile::TempDir, Shipslog) {
     let data = tempfile::tempdir().unwrap();
     let mut options = Options::new(data.path());
     options.docker = Some("unix:///nonexistent/shipslog.sock".to_owned());
+    configured(&mut options);
     let log = Shipslog::start(options).await.unwrap();
+    (data, log)
+}
+
+#[tokio::test]
+async fn the_app_keeps_its_own_pages_and_its_own_users() {
+    let (_data, log) = without_engine(|_| {}).await;
     let app = app(&log);
     assert_eq!(ask(&app, "/", None).await, (StatusCode::OK, "my app".to_owned()));
     assert_eq!(
@@ -51,5 +61,49 @@ async fn the_app_keeps_its_own_pages_and_its_own_users() {
         ask(&app, "/ops/api/workloads", Some("ann@ops")).await,
         (StatusCode::OK, "[]".to_owned())
     );
+    log.shutdown(Duration::from_secs(5)).await;
+}
+
+/// Registered with one line, a kind of the host's own has its place beside those that are built in: in the list, in what an unknown
+/// kind is told, and in the ledger.
+#[tokio::test]
+async fn a_kind_of_the_hosts_own_is_deployed_through_the_same_ledger() {
+    let plugin = FakePlugin::new();
+    let (_data, log) = without_engine(|options| options.plugins.push(Arc::new(plugin.clone()))).await;
+    let app = app(&log);
+    let (_, system) = ask(&app, "/ops/api/system", Some("ann@ops")).await;
+    let system: Value = serde_json::from_str(&system).unwrap();
+    let kinds = system["kinds"].as_array().unwrap();
+    let own = kinds.iter().find(|kind| kind["kind"] == "fake").unwrap();
+    assert_eq!(
+        *own,
+        json!({"kind": "fake", "rollback": true, "ready": true, "uses": [], "missing": []})
+    );
+    let spec = |kind: &str| {
+        let spec = json!({"name": "web", "source": {"kind": kind, "reference": "app"}});
+        serde_json::from_value(spec).unwrap()
+    };
+    let unknown = log.dispatcher().check(&spec("helm")).unwrap_err().to_string();
+    assert_eq!(
+        unknown,
+        "source.kind: must be one of compose, fake, git, image, swarm"
+    );
+    let workload = log.catalog().create(spec("fake")).await.unwrap().workload;
+    let request = DispatchRequest {
+        workload: workload.id.clone(),
+        reference: None,
+        reason: Reason::Manual,
+        triggered_by: "ann".to_owned(),
+        note: None,
+        idempotency_key: None,
+        force: false,
+    };
+    let row = log.dispatcher().dispatch(request).await.unwrap();
+    let row = log.dispatcher().wait(&row.id).await.unwrap();
+    assert_eq!(
+        (row.source_kind.as_str(), row.outcome),
+        ("fake", Outcome::Succeeded)
+    );
+    assert_eq!(plugin.serving(&workload.id).len(), 1);
     log.shutdown(Duration::from_secs(5)).await;
 }
