@@ -96,9 +96,12 @@ impl ImagePlugin {
     /// Waits until all of them work.
     pub(super) async fn gate(&self, job: &Job, ids: &[String]) -> Result<(), DispatchError> {
         job.progress.step(DeployStep::WaitingForHealth);
-        try_join_all(ids.iter().map(|id| self.wait_for(&job.spec, id, Expected::SERVICE)))
-            .await
-            .map(drop)
+        try_join_all(
+            ids.iter()
+                .map(|id| self.wait_for(&job.spec, id, Expected::SERVICE)),
+        )
+        .await
+        .map(drop)
     }
 
     /// Waits until it works.

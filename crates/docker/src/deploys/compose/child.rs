@@ -24,10 +24,13 @@ pub(super) struct Ended {
 }
 
 /// Why a tool did not end by itself.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Unended {
+    #[error("it could not be run: {0}")]
     NotRun(io::ErrorKind),
+    #[error("it took too long")]
     TimedOut,
+    #[error("it printed too much")]
     TooMuch,
 }
 
@@ -77,8 +80,13 @@ async fn follow(
         }
     };
     let (output, ()) = tokio::try_join!(printed, lines(stderr, tell))?;
-    let status = child.wait().await.map_err(|error| Unended::NotRun(error.kind()))?;
-    let (tail, _) = told.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| Unended::NotRun(error.kind()))?;
+    let (tail, _) = told
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(Ended {
         status,
         output,
@@ -160,7 +168,11 @@ impl Drop for Group {
     fn drop(&mut self) {
         // Once it was waited for, the id may belong to somebody else.
         #[cfg(target_os = "linux")]
-        if let Some(leader) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        if let Some(leader) = self
+            .0
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
             // It may have ended a moment ago.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
@@ -200,7 +212,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_printed_is_kept_within_bounds() {
         let (ended, told) = run_shell("printf 1234; echo e >&2", Output::Kept(4)).await;
-        assert_eq!((ended.unwrap().output, told), (b"1234".to_vec(), vec!["e".to_owned()]));
+        assert_eq!(
+            (ended.unwrap().output, told),
+            (b"1234".to_vec(), vec!["e".to_owned()])
+        );
         let (ended, _) = run_shell("printf 12345", Output::Kept(4)).await;
         assert!(matches!(ended, Err(Unended::TooMuch)));
         let (ended, told) = run_shell("head -c 100000 /dev/zero | tr '\\0' x; seq 100", Output::Said).await;
@@ -225,7 +240,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_is_not_there_is_not_run() {
-        let ended = run(Command::new("/nosuch"), Duration::from_secs(1), Output::Said, |_| {}).await;
+        let ended = run(
+            Command::new("/nosuch"),
+            Duration::from_secs(1),
+            Output::Said,
+            |_| {},
+        )
+        .await;
         assert!(matches!(ended, Err(Unended::NotRun(io::ErrorKind::NotFound))));
     }
 }

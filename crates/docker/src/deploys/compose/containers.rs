@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as State, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as State, RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
     RemoveContainerOptionsBuilder,
@@ -44,7 +46,9 @@ impl Container {
         Some(Self {
             id: entry.id?,
             service: label(SERVICE)?.parse().ok()?,
-            name: names.first().map_or_else(String::new, |name| name.trim_start_matches('/').to_owned()),
+            name: names
+                .first()
+                .map_or_else(String::new, |name| name.trim_start_matches('/').to_owned()),
             image: entry.image_id.unwrap_or_default(),
             definition: label(DEFINITION).unwrap_or_default(),
             project: label(labels::COMPOSE_PROJECT),
@@ -86,10 +90,17 @@ pub(super) fn is_one_shot(container: &ContainerInspectResponse) -> bool {
     let policy = host.and_then(|host| host.restart_policy.as_ref()?.name);
     let stays_ended = matches!(
         policy,
-        None | Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::ON_FAILURE)
+        None | Some(
+            RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::ON_FAILURE
+        )
     );
-    let publishes = host.and_then(|host| host.port_bindings.as_ref()).is_some_and(|ports| !ports.is_empty());
-    let check = container.config.as_ref().and_then(|config| config.healthcheck.as_ref());
+    let publishes = host
+        .and_then(|host| host.port_bindings.as_ref())
+        .is_some_and(|ports| !ports.is_empty());
+    let check = container
+        .config
+        .as_ref()
+        .and_then(|config| config.healthcheck.as_ref());
     let test = check.and_then(|check| check.test.as_ref()?.first());
     stays_ended && !publishes && test.is_none_or(|test| test == "NONE")
 }
@@ -148,7 +159,9 @@ impl ComposePlugin {
         if let Some(project) = containers.into_iter().find_map(|container| container.project) {
             return Ok(Some(project));
         }
-        let options = ListVolumesOptionsBuilder::default().filters(&of_workload(workload)).build();
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&of_workload(workload))
+            .build();
         let listed = self
             .engine()
             .ask(async |docker| docker.list_volumes(Some(options)).await)
@@ -163,7 +176,9 @@ impl ComposePlugin {
         let options = RemoveContainerOptionsBuilder::default().force(true).build();
         let removed = self
             .engine()
-            .call(WORK_LIMIT, async |docker| docker.remove_container(id, Some(options)).await)
+            .call(WORK_LIMIT, async |docker| {
+                docker.remove_container(id, Some(options)).await
+            })
             .await;
         match removed {
             Ok(()) => Ok(()),
@@ -174,14 +189,19 @@ impl ComposePlugin {
 
     /// Removes the networks that were made for the workload. One that others joined meanwhile stays.
     pub(super) async fn remove_networks(&self, workload: &WorkloadId) -> Result<(), DispatchError> {
-        let options = ListNetworksOptionsBuilder::default().filters(&of_workload(workload)).build();
+        let options = ListNetworksOptionsBuilder::default()
+            .filters(&of_workload(workload))
+            .build();
         let listed = self
             .engine()
             .ask(async |docker| docker.list_networks(Some(options)).await)
             .await;
         let networks = listed.map_err(|fault| failed(Phase::Manage, &fault))?;
         for id in networks.into_iter().filter_map(|network| network.id) {
-            let removed = self.engine().call(WORK_LIMIT, async |docker| docker.remove_network(&id).await).await;
+            let removed = self
+                .engine()
+                .call(WORK_LIMIT, async |docker| docker.remove_network(&id).await)
+                .await;
             if let Err(fault @ Fault::Unreachable(_)) = removed {
                 return Err(failed(Phase::Manage, &fault));
             }

@@ -128,7 +128,10 @@ impl ComposeFile {
         while ordered.len() < self.services.len() {
             let is_ready = |service: &Service| service.needs.iter().all(|need| ordered.contains(need));
             let left = |name: &PartName| !ordered.contains(name);
-            let next = self.services.iter().find(|(name, service)| left(name) && is_ready(service));
+            let next = self
+                .services
+                .iter()
+                .find(|(name, service)| left(name) && is_ready(service));
             match next {
                 Some((name, _)) => ordered.push(name.clone()),
                 None => return Err(self.circle(&ordered)),
@@ -169,7 +172,8 @@ impl ComposeFile {
         let extends = own.is_some_and(|own| own.get("extends").is_some());
         let said = if extends { self.root.get("services") } else { own };
         let mut used = BTreeSet::new();
-        said.into_iter().for_each(|value| collect_variables(value, &mut used));
+        said.into_iter()
+            .for_each(|value| collect_variables(value, &mut used));
         let used: Vec<&EnvVar> = env.iter().filter(|var| used.contains(&var.name)).collect();
         digest(serde_json::json!([said, used]).to_string().as_bytes())
     }
@@ -178,7 +182,9 @@ impl ComposeFile {
 /// `sha256:` and 64 digits.
 pub(super) fn digest(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    let hex = hash.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let hex = hash
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     format!("sha256:{hex}")
 }
 

@@ -163,7 +163,9 @@ impl RollbackCapable for ComposePlugin {
             return Err(RollbackRefusal::PlanMissing);
         }
         for pin in plan.images.into_values() {
-            self.image.can_be_had(&Pin::new(pin.reference, pin.content)).await?;
+            self.image
+                .can_be_had(&Pin::new(pin.reference, pin.content))
+                .await?;
         }
         Ok(())
     }

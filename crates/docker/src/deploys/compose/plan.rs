@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use shipslog_core::deploys::{DispatchError, FailureMarker, PartName, PartPin, Pin, Pinned, Plan, PinnedReference};
+use shipslog_core::deploys::{
+    DispatchError, FailureMarker, PartName, PartPin, Pin, Pinned, PinnedReference, Plan,
+};
 
 use super::file::{ComposeFile, FileError, Origin, digest};
 
@@ -49,7 +51,10 @@ impl ComposePlan {
     pub(super) fn into_pinned(self) -> Result<Pinned, DispatchError> {
         let broken = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be written");
         let text = serde_json::to_string(&self).map_err(broken)?;
-        let (content, reference) = (digest(text.as_bytes()), format!("compose@{}", digest(text.as_bytes())));
+        let (content, reference) = (
+            digest(text.as_bytes()),
+            format!("compose@{}", digest(text.as_bytes())),
+        );
         let unfit = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be pinned");
         let content: PinnedReference = content.parse().map_err(unfit)?;
         let reference: PinnedReference = reference.parse().map_err(unfit)?;
@@ -63,5 +68,9 @@ impl ComposePlan {
 /// A file that cannot be deployed, for whoever did not see it when the spec was checked.
 pub(super) fn unusable(error: &FileError) -> DispatchError {
     let failed = DispatchError::new(FailureMarker::SourceInvalid, error.to_string());
-    error.service().cloned().into_iter().fold(failed, DispatchError::of_part)
+    error
+        .service()
+        .cloned()
+        .into_iter()
+        .fold(failed, DispatchError::of_part)
 }

@@ -17,7 +17,7 @@ use shipslog_core::secret::Secret;
 use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
-use super::child::{self, Output};
+use super::child::{self, Output, Unended};
 use super::file::{ComposeFile, limits};
 use super::said::{BuildSteps, Doing, failed};
 use super::tool::{Tool, Toolbox};
@@ -75,7 +75,8 @@ pub(super) fn overlay(
     }
     let labelled = |section| -> Map<String, Value> {
         let made = file.own(section).into_iter();
-        made.map(|name| (name.to_owned(), json!({"labels": own}))).collect()
+        made.map(|name| (name.to_owned(), json!({"labels": own})))
+            .collect()
     };
     let mut overlay =
         json!({"services": services, "networks": labelled("networks"), "volumes": labelled("volumes")});
@@ -105,12 +106,15 @@ struct ResolvedService {
 impl Project {
     /// Has the tool check the file, and answers the image of each service with all variables filled in.
     pub(super) async fn images(&self) -> Result<BTreeMap<String, String>, DispatchError> {
-        let output = self
-            .run(&["config"], Doing::Reading, READ_LIMIT, |_| {})
-            .await?;
+        let output = self.run(&["config"], Doing::Reading, READ_LIMIT, |_| {}).await?;
         let text = String::from_utf8_lossy(&output);
         // What the reader would say of it quotes values.
-        let odd = |_| DispatchError::new(FailureMarker::SourceInvalid, "the tool's own output cannot be read");
+        let odd = |_| {
+            DispatchError::new(
+                FailureMarker::SourceInvalid,
+                "the tool's own output cannot be read",
+            )
+        };
         let resolved: Resolved = serde_saphyr::from_str_with_options(&text, limits()).map_err(odd)?;
         let named = |(name, service): (String, ResolvedService)| Some((name, service.image?));
         Ok(resolved.services.into_iter().filter_map(named).collect())
@@ -126,7 +130,12 @@ impl Project {
     }
 
     /// Makes a service what the file and the pins say, and starts it. One that is so already is left alone, unless it is `anew`.
-    pub(super) async fn up(&self, service: &PartName, anew: bool, grace_s: Option<u32>) -> Result<(), DispatchError> {
+    pub(super) async fn up(
+        &self,
+        service: &PartName,
+        anew: bool,
+        grace_s: Option<u32>,
+    ) -> Result<(), DispatchError> {
         let grace = grace_s.map(|seconds| seconds.to_string());
         let mut arguments = vec!["up", "--detach", "--no-deps", "--no-build"];
         if !self.tool.is_first_generation() {
@@ -152,7 +161,11 @@ impl Project {
     ) -> Result<Vec<u8>, DispatchError> {
         let done = self.run_visibly(arguments, doing, limit, told).await;
         // What a tool says may hold what it was told.
-        let hide = |error: DispatchError| self.env.iter().fold(error, |error, (_, value)| error.hiding(value));
+        let hide = |error: DispatchError| {
+            self.env
+                .iter()
+                .fold(error, |error, (_, value)| error.hiding(value))
+        };
         done.map_err(hide)
     }
 
@@ -177,27 +190,36 @@ impl Project {
                 Err(DispatchError::new(FailureMarker::EngineUnavailable, ended.said))
             }
             Ok(ended) => Err(failed(doing, &ended.said)),
-            Err(child::Unended::TimedOut) => {
-                Err(DispatchError::new(FailureMarker::TimedOut, "the tool took too long"))
+            Err(unended) => {
+                let marker = match unended {
+                    Unended::TimedOut => FailureMarker::TimedOut,
+                    _ => FailureMarker::Internal,
+                };
+                Err(DispatchError::new(marker, unended.to_string()))
             }
-            Err(unended) => Err(DispatchError::new(FailureMarker::Internal, format!("the tool: {unended:?}"))),
         }
     }
 
     fn command(&self, files: &Files, arguments: &[&str]) -> Result<Command, DispatchError> {
         let mut command = self.toolbox.command(&self.tool);
         let address = self.engine.docker_host();
-        let address = address.map_err(|fault| DispatchError::new(FailureMarker::EngineUnavailable, fault.detail()))?;
+        let address =
+            address.map_err(|fault| DispatchError::new(FailureMarker::EngineUnavailable, fault.detail()))?;
         command.env("DOCKER_HOST", address);
         command.envs(self.docker_config.iter().map(|folder| ("DOCKER_CONFIG", folder)));
-        command.envs([("COMPOSE_IGNORE_ORPHANS", "true"), ("COMPOSE_HTTP_TIMEOUT", "600")]);
+        command.envs([
+            ("COMPOSE_IGNORE_ORPHANS", "true"),
+            ("COMPOSE_HTTP_TIMEOUT", "600"),
+        ]);
         if self.tool.is_first_generation() {
             // Its own builder: the other one is a program that may not be there.
             command.env("COMPOSE_DOCKER_CLI_BUILD", "0");
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value.expose())));
         command.args(["--ansi", "never", "--project-name", &self.name]);
-        command.arg("--project-directory").arg(self.base.as_ref().unwrap_or(&self.folder));
+        command
+            .arg("--project-directory")
+            .arg(self.base.as_ref().unwrap_or(&self.folder));
         // Or it would take variables from a file in the folder that nobody recorded.
         command.arg("--env-file").arg(self.folder.join(NO_VARIABLES));
         command.arg("--file").arg(self.folder.join(FILE));
@@ -272,7 +294,12 @@ async fn take_lock(folder: &Path) -> Result<File, DispatchError> {
 fn open_lock(folder: &Path) -> io::Result<File> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
     options.open(folder.join(LOCK))
 }
 

@@ -30,7 +30,8 @@ impl ComposePlugin {
     pub(super) async fn replace(&self, job: &Job, plan: &ComposePlan) -> Result<(), DispatchError> {
         let file = plan.parse()?;
         // The environment may be another one than that which the plan was made with.
-        file.check_variables(&job.spec.env).map_err(|error| unusable(&error))?;
+        file.check_variables(&job.spec.env)
+            .map_err(|error| unusable(&error))?;
         let over = overlay(&file, &job.workload, &job.spec.env, &pinned_images(&plan.images));
         let project = self.project(&job.workload, plan, over, job.env.clone()).await?;
         let work = Work {
@@ -78,7 +79,12 @@ impl ComposePlugin {
         Ok(())
     }
 
-    async fn prove(&self, work: &Work<'_>, container: &Container, is_proven: bool) -> Result<(), DispatchError> {
+    async fn prove(
+        &self,
+        work: &Work<'_>,
+        container: &Container,
+        is_proven: bool,
+    ) -> Result<(), DispatchError> {
         let inspected = self.image.inspect(&container.id).await;
         let inspected = inspected.map_err(|fault| failed(Phase::Manage, &fault))?;
         let ending = match work.file.must_end(&container.service) {
@@ -113,7 +119,11 @@ impl ComposePlugin {
     }
 
     /// Removes the containers of services that the plan does not name.
-    pub(super) async fn remove_others(&self, workload: &WorkloadId, plan: &ComposePlan) -> Result<(), DispatchError> {
+    pub(super) async fn remove_others(
+        &self,
+        workload: &WorkloadId,
+        plan: &ComposePlan,
+    ) -> Result<(), DispatchError> {
         for container in self.containers(workload).await? {
             if !plan.images.contains_key(&container.service) {
                 self.remove(&container.id).await?;
@@ -151,11 +161,18 @@ fn verify(work: &Work<'_>, service: &PartName, containers: &[Container]) -> Resu
     let image = work.plan.images.get(service).map(|pin| pin.content.as_str());
     let definition = work.file.definition(service, &work.job.spec.env);
     if containers.is_empty() {
-        return Err(DispatchError::new(FailureMarker::CreateFailed, "the tool made no container"));
+        return Err(DispatchError::new(
+            FailureMarker::CreateFailed,
+            "the tool made no container",
+        ));
     }
-    let is_right = |container: &Container| image.is_some_and(|image| container.is_made_of(image, &definition));
+    let is_right =
+        |container: &Container| image.is_some_and(|image| container.is_made_of(image, &definition));
     match containers.iter().all(is_right) {
         true => Ok(()),
-        false => Err(DispatchError::new(FailureMarker::ImageMismatch, "the tool made something else")),
+        false => Err(DispatchError::new(
+            FailureMarker::ImageMismatch,
+            "the tool made something else",
+        )),
     }
 }

@@ -48,7 +48,8 @@ impl ComposePlugin {
         progress: &Progress,
     ) -> Result<BTreeMap<PartName, PartPin>, DispatchError> {
         let (mut pins, mut known) = (BTreeMap::new(), BTreeMap::new());
-        let (built, pulled): (Vec<_>, Vec<_>) = file.services.iter().partition(|(_, service)| service.is_built);
+        let (built, pulled): (Vec<_>, Vec<_>) =
+            file.services.iter().partition(|(_, service)| service.is_built);
         for (name, service) in built.into_iter().chain(pulled) {
             let none = || DispatchError::new(FailureMarker::SourceInvalid, "it has no image");
             let pinned = match images.get(name.as_str()).ok_or_else(none) {
@@ -99,7 +100,11 @@ impl ComposePlugin {
     }
 
     /// Fetches what a plan runs, where it is not here any more.
-    pub(super) async fn fetch_images(&self, plan: &ComposePlan, progress: &Progress) -> Result<(), DispatchError> {
+    pub(super) async fn fetch_images(
+        &self,
+        plan: &ComposePlan,
+        progress: &Progress,
+    ) -> Result<(), DispatchError> {
         for (name, pin) in &plan.images {
             let pin = Pin::new(pin.reference.clone(), pin.content.clone());
             let fetched = self.image.fetch(&pin, progress).await;
@@ -117,7 +122,10 @@ pub(super) fn tell(progress: &Progress, part: &PartName, doing: PartStep) {
 
 /// Names for the images that are built and have none, so that each version keeps its own.
 fn tags_of_built(file: &ComposeFile, project: &str, job: &Job) -> BTreeMap<PartName, String> {
-    let nameless = file.services.iter().filter(|(_, service)| service.is_built && !service.has_image);
+    let nameless = file
+        .services
+        .iter()
+        .filter(|(_, service)| service.is_built && !service.has_image);
     let tag = |name: &PartName| format!("{project}-{name}:{}", job.deploy.short()).to_lowercase();
     nameless.map(|(name, _)| (name.clone(), tag(name))).collect()
 }
@@ -126,7 +134,15 @@ fn tags_of_built(file: &ComposeFile, project: &str, job: &Job) -> BTreeMap<PartN
 fn project_name(name: &str, workload: &str) -> String {
     let clean = |text: &str| -> String {
         let lower = text.chars().map(|c| c.to_ascii_lowercase());
-        lower.map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
+        lower
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '_' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .collect()
     };
     let end = &workload[workload.len().saturating_sub(6)..];
     format!("{}-{}", clean(name), clean(end))
@@ -138,7 +154,10 @@ mod tests {
 
     #[test]
     fn a_project_has_a_name_that_compose_takes() {
-        assert_eq!(project_name("Web.Shop_2", "01a1fc9004b47bb88c4d8ab6649407f9"), "web-shop_2-9407f9");
+        assert_eq!(
+            project_name("Web.Shop_2", "01a1fc9004b47bb88c4d8ab6649407f9"),
+            "web-shop_2-9407f9"
+        );
         assert_eq!(project_name("a", "W.1"), "a-w-1");
     }
 }

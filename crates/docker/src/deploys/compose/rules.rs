@@ -70,7 +70,10 @@ impl<'a> Place<'a> {
 }
 
 fn is_plain(name: &str) -> bool {
-    name.len() <= 63 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    name.len() <= 63
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
 /// Checks the whole file, and answers the services that are to run.
@@ -79,7 +82,10 @@ pub(super) fn check(
     origin: Origin,
 ) -> Result<BTreeMap<PartName, Service>, FileError> {
     if root.contains_key("include") {
-        return Err(FileError::new("include", "is not supported: all of it must be in one file"));
+        return Err(FileError::new(
+            "include",
+            "is not supported: all of it must be in one file",
+        ));
     }
     check_sources(root, origin)?;
     let place = Place::root("services");
@@ -95,7 +101,9 @@ pub(super) fn check(
     for (name, value) in listed {
         let reader = Reader {
             place: place.field(name),
-            fields: value.as_object().ok_or_else(|| place.field(name).error("must be a mapping"))?,
+            fields: value
+                .as_object()
+                .ok_or_else(|| place.field(name).error("must be a mapping"))?,
             origin,
             names: &names,
             all: listed,
@@ -133,7 +141,9 @@ fn running(place: &Place<'_>, listed: &Map<String, Value>) -> Result<BTreeSet<Pa
     let mut names = BTreeSet::new();
     for (name, value) in listed {
         let parsed = name.parse().map_err(|_| {
-            place.error("must have names of at most 63 letters, digits, _ . and -, the first a letter or digit")
+            place.error(
+                "must have names of at most 63 letters, digits, _ . and -, the first a letter or digit",
+            )
         })?;
         let profiles = value.get("profiles").and_then(Value::as_array);
         if profiles.is_none_or(Vec::is_empty) {
@@ -206,7 +216,9 @@ impl Reader<'_> {
         };
         if extends.get("file").is_some() {
             let place = self.place.field("extends");
-            return Err(place.field("file").error("is not supported: all of it must be in one file"));
+            return Err(place
+                .field("file")
+                .error("is not supported: all of it must be in one file"));
         }
         let base = extends.as_str().or_else(|| extends.get("service")?.as_str());
         match base.is_some_and(|base| self.all.contains_key(base)) {
@@ -217,9 +229,18 @@ impl Reader<'_> {
 
     fn check_replicas(&self) -> Result<(), FileError> {
         let deploy = self.fields.get("deploy");
-        let counts = [self.fields.get("scale"), deploy.and_then(|deploy| deploy.get("replicas"))];
-        match counts.into_iter().flatten().any(|count| count.as_i64() == Some(0)) {
-            true => Err(self.place.error("must not be scaled to none: leave it out instead")),
+        let counts = [
+            self.fields.get("scale"),
+            deploy.and_then(|deploy| deploy.get("replicas")),
+        ];
+        match counts
+            .into_iter()
+            .flatten()
+            .any(|count| count.as_i64() == Some(0))
+        {
+            true => Err(self
+                .place
+                .error("must not be scaled to none: leave it out instead")),
             false => Ok(()),
         }
     }
@@ -242,7 +263,11 @@ impl Reader<'_> {
             Some(Value::Array(files)) => files.iter().collect(),
             file => Vec::from_iter(file),
         };
-        let path = |file: &Value| file.as_str().or_else(|| file.get("path")?.as_str()).map(is_relative);
+        let path = |file: &Value| {
+            file.as_str()
+                .or_else(|| file.get("path")?.as_str())
+                .map(is_relative)
+        };
         match files.into_iter().any(|file| path(file) == Some(true)) {
             true => Err(self.error("env_file", NO_FOLDER)),
             false => Ok(()),

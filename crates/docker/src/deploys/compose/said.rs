@@ -18,7 +18,11 @@ pub(super) fn failed(doing: Doing, said: &str) -> DispatchError {
     let marker = match doing {
         Doing::Reading => FailureMarker::SourceInvalid,
         Doing::Building => FailureMarker::BuildFailed,
-        Doing::Replacing => said.lines().rev().find_map(marker).unwrap_or(FailureMarker::CreateFailed),
+        Doing::Replacing => said
+            .lines()
+            .rev()
+            .find_map(marker)
+            .unwrap_or(FailureMarker::CreateFailed),
     };
     DispatchError::new(marker, said)
 }
@@ -125,7 +129,10 @@ mod tests {
         ] {
             assert_eq!(failed(Doing::Replacing, &said).marker(), expected, "{said}");
         }
-        assert_eq!(failed(Doing::Reading, port).marker(), FailureMarker::SourceInvalid);
+        assert_eq!(
+            failed(Doing::Reading, port).marker(),
+            FailureMarker::SourceInvalid
+        );
         assert_eq!(failed(Doing::Building, port).marker(), FailureMarker::BuildFailed);
     }
 
@@ -134,7 +141,14 @@ mod tests {
         assert_eq!(step_of("Step 2/5 : RUN x"), Some((2, 5)));
         assert_eq!(step_of("#7 [web 2/5] RUN x"), Some((2, 5)));
         assert_eq!(step_of("#7 [2/5] RUN x"), Some((2, 5)));
-        for other in ["", "Step ", "Step 7/5", "#7 [internal] load", "Step 1/99999999", "2/5"] {
+        for other in [
+            "",
+            "Step ",
+            "Step 7/5",
+            "#7 [internal] load",
+            "Step 1/99999999",
+            "2/5",
+        ] {
             assert_eq!(step_of(other), None, "{other}");
         }
     }

@@ -23,7 +23,11 @@ struct Kept<'a> {
 
 impl ComposePlugin {
     /// Puts back what differs from the deploy that is kept, and touches nothing else. Without one, all is removed but volumes.
-    pub(super) async fn put_in_order(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
+    pub(super) async fn put_in_order(
+        &self,
+        workload: &WorkloadId,
+        keep: Option<&Record>,
+    ) -> Result<(), DispatchError> {
         let _turn = self.image.turns.take(workload).await;
         wait_for_others(&self.folder_of(workload)).await?;
         let Some(record) = keep else {
@@ -110,7 +114,12 @@ impl ComposePlugin {
 
     async fn project_of(&self, kept: &Kept<'_>) -> Result<Project, DispatchError> {
         let Kept { record, plan, file } = kept;
-        let over = overlay(file, &record.workload, &record.spec.env, &pinned_images(&plan.images));
+        let over = overlay(
+            file,
+            &record.workload,
+            &record.spec.env,
+            &pinned_images(&plan.images),
+        );
         let env = record.env().await?;
         self.project(&record.workload, plan, over, env).await
     }
@@ -130,7 +139,10 @@ impl ComposePlugin {
     async fn restore_name(&self, container: &Container) {
         if let Some(name) = own_name(&container.name) {
             let options = RenameContainerOptionsBuilder::default().name(name).build();
-            let renamed = self.engine().ask(async |docker| docker.rename_container(&container.id, options).await).await;
+            let renamed = self
+                .engine()
+                .ask(async |docker| docker.rename_container(&container.id, options).await)
+                .await;
             if renamed.is_err() {
                 info!(container = container.id, "could not be given its name back");
             }

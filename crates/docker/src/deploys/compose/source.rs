@@ -11,7 +11,12 @@ use super::file::{MAX_FILE, Origin};
 use super::spec::ComposeOptions;
 
 /// The names under which Compose looks for a file in a folder, in its order.
-const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+];
 
 /// What a reference names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +58,13 @@ impl Source {
 
     /// Reads the file that the job asks for.
     pub(super) async fn read(job: &Job) -> Result<Self, DispatchError> {
-        let refused = |error: FieldError| DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string());
+        let refused =
+            |error: FieldError| DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string());
         match Place::parse(&job.requested).map_err(refused)? {
             Place::Inline => {
                 let options: ComposeOptions = job.spec.source.options.read().map_err(refused)?;
-                let missing = || DispatchError::new(FailureMarker::SourceInvalid, "there is no file in the options");
+                let missing =
+                    || DispatchError::new(FailureMarker::SourceInvalid, "there is no file in the options");
                 let text = options.file.ok_or_else(missing)?;
                 Ok(Self { text, folder: None })
             }
@@ -65,7 +72,8 @@ impl Source {
                 job.progress.step(DeployStep::Fetching);
                 // Disks may be slow, or on a network.
                 let reading = tokio::task::spawn_blocking(move || from_host(&path));
-                let broken = |_| DispatchError::new(FailureMarker::Internal, "reading the file was broken off");
+                let broken =
+                    |_| DispatchError::new(FailureMarker::Internal, "reading the file was broken off");
                 reading.await.map_err(broken)?
             }
         }
@@ -74,14 +82,20 @@ impl Source {
 
 fn from_host(path: &Path) -> Result<Source, DispatchError> {
     let file = match path.is_dir() {
-        true => NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file()),
+        true => NAMES
+            .iter()
+            .map(|name| path.join(name))
+            .find(|file| file.is_file()),
         false => Some(path.to_owned()),
     };
     let missing = |detail| DispatchError::new(FailureMarker::SourceNotFound, detail);
     let file = file.ok_or_else(|| missing("the folder has no Compose file"))?;
     let text = read(&file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => missing("there is no such file"),
-        kind => DispatchError::new(FailureMarker::SourceInvalid, format!("the file cannot be read: {kind}")),
+        kind => DispatchError::new(
+            FailureMarker::SourceInvalid,
+            format!("the file cannot be read: {kind}"),
+        ),
     })?;
     let folder = file.parent().map(Path::to_owned);
     Ok(Source { text, folder })

@@ -26,7 +26,10 @@ pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
     let options: ComposeOptions = spec.source.options.read()?;
     match (Place::parse(&spec.source.reference)?, options.file) {
         (Place::Inline, Some(file)) => check_file(&file, spec),
-        (Place::Inline, None) => Err(FieldError::new("source.options.file", "must hold the Compose file")),
+        (Place::Inline, None) => Err(FieldError::new(
+            "source.options.file",
+            "must hold the Compose file",
+        )),
         (_, Some(_)) => Err(FieldError::new(
             "source.options.file",
             "can only be given with the reference inline",
@@ -54,7 +57,10 @@ fn refuse_what_the_file_says(spec: &Spec) -> Result<(), FieldError> {
         ("healthcheck", spec.healthcheck.is_some()),
     ];
     if let Some((field, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
-        return Err(FieldError::new(field, "belongs in the Compose file, to each service its own"));
+        return Err(FieldError::new(
+            field,
+            "belongs in the Compose file, to each service its own",
+        ));
     }
     match spec.rollout.strategy {
         StrategyChoice::Auto | StrategyChoice::Recreate => Ok(()),
@@ -67,7 +73,10 @@ fn refuse_what_the_file_says(spec: &Spec) -> Result<(), FieldError> {
 
 fn check_env(spec: &Spec) -> Result<(), FieldError> {
     let is_taken = |name: &str| {
-        TAKEN.contains(&name) || TAKEN_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        TAKEN.contains(&name)
+            || TAKEN_BEGINNINGS
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
     };
     match spec.env.iter().position(|var| is_taken(&var.name)) {
         Some(i) => Err(FieldError::new(

@@ -65,7 +65,10 @@ impl Toolbox {
             return known;
         }
         let found = self.find().await;
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&found);
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&found);
         found
     }
 

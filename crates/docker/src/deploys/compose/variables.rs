@@ -115,7 +115,19 @@ mod tests {
     #[test]
     fn a_dollar_that_begins_nothing_is_none() {
         let nested = format!("{}{}", "${A:-".repeat(100_000), "}".repeat(100_000));
-        for text in [&*nested, "$", "a$ b", "${", "${}", "${A", "${A!}", "$1", "${1}", "${A:}", "\u{e9}$\u{e9}"] {
+        for text in [
+            &*nested,
+            "$",
+            "a$ b",
+            "${",
+            "${}",
+            "${A",
+            "${A!}",
+            "$1",
+            "${1}",
+            "${A:}",
+            "\u{e9}$\u{e9}",
+        ] {
             assert_eq!(variables_of(text), Err(NoVariable), "{text}");
         }
     }

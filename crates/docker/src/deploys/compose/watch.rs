@@ -23,7 +23,10 @@ struct Watched {
 
 impl ComposePlugin {
     /// Looks at the services' containers until one of them does not work.
-    pub(super) async fn until_one_falters(&self, workload: &WorkloadId) -> Result<FailureMarker, DispatchError> {
+    pub(super) async fn until_one_falters(
+        &self,
+        workload: &WorkloadId,
+    ) -> Result<FailureMarker, DispatchError> {
         let containers = self.containers(workload).await?.into_iter();
         let mut watched: Vec<Watched> = containers
             .map(|container| Watched {
