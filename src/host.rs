@@ -11,7 +11,9 @@ use shipslog_core::stats::{
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory as _, Roster, WorkloadStore};
-use shipslog_docker::{CollectorOptions, DockerEngine, EngineOptions, ImagePlugin};
+use shipslog_docker::{
+    CollectorOptions, ComposePlugin, DockerEngine, EngineOptions, ImagePlugin, SwarmPlugin,
+};
 use shipslog_http::{Api, Authenticator, HostPolicy, StreamOptions};
 use shipslog_store::{OpenError, SqliteStore};
 use tokio::time::{sleep, timeout};
@@ -44,7 +46,7 @@ pub struct Options {
     pub max_size: Option<u64>,
     /// Ledger rows kept for each workload.
     pub keep_deploys: usize,
-    /// Source kinds besides `image`.
+    /// Source kinds besides those that are built in; one of the same name takes the place of a built-in one.
     pub plugins: Vec<Arc<dyn DispatchPlugin>>,
 }
 
@@ -246,7 +248,12 @@ fn dispatcher(
         Arc::clone(clock),
         settings,
     )
-    .with_plugin(Arc::new(ImagePlugin::new(engine.clone())));
+    .with_plugin(Arc::new(ImagePlugin::new(engine.clone())))
+    .with_plugin(Arc::new(ComposePlugin::new(
+        engine.clone(),
+        options.data.join("compose"),
+    )))
+    .with_plugin(Arc::new(SwarmPlugin::new(engine.clone())));
     options
         .plugins
         .iter()

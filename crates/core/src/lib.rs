@@ -57,7 +57,7 @@
 //!
 //! | feature | gives |
 //! | --- | --- |
-//! | `testing` | [`store_conformance!`](crate::store_conformance), a manual clock, fakes and canary secrets |
+//! | `testing` | [`store_conformance!`](crate::store_conformance), [`plugin_conformance!`](crate::plugin_conformance), a manual clock, fakes and canary secrets |
 //! | `openapi` | schemas of the types that cross the API |
 
 mod backoff;

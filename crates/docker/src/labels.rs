@@ -12,3 +12,9 @@ pub(crate) const KIND: &str = "shipslog.kind";
 pub(crate) const ROLE: &str = "shipslog.role";
 /// Which Compose project made it.
 pub(crate) const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+/// Which row's service was replaced by this one: whose spec the engine would put back.
+pub(crate) const REPLACES: &str = "shipslog.replaces";
+/// Of which task of a swarm a container is.
+pub(crate) const SWARM_TASK: &str = "com.docker.swarm.task.id";
+/// Of which service of a swarm a container is.
+pub(crate) const SWARM_SERVICE: &str = "com.docker.swarm.service.id";

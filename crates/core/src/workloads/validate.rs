@@ -85,6 +85,15 @@ impl Spec {
                 "is published twice on the same address",
             )?;
         }
+        Ok(())
+    }
+
+    /// The rules for source kinds whose containers hold the published host ports themselves, so that only one of them can at a time.
+    /// Such a kind calls this in its [`check`](crate::deploys::DispatchPlugin::check).
+    ///
+    /// # Errors
+    /// The field that cannot be had together with `ports`.
+    pub fn check_host_ports(&self) -> Result<(), FieldError> {
         let overlaps = self.rollout.strategy == StrategyChoice::StartThenStop && !self.ports.is_empty();
         require(
             !overlaps,
@@ -295,6 +304,24 @@ mod tests {
     }
 
     #[test]
+    fn one_host_port_is_held_by_one_container_at_a_time() {
+        let refused = |change: Value| {
+            let mut spec = json!({"name": "web", "source": {"kind": "image", "reference": "r/app:1"}, "ports": [{"host": 80, "container": 80}]});
+            spec.as_object_mut()
+                .unwrap()
+                .extend(change.as_object().unwrap().clone());
+            let spec: Spec = serde_json::from_value(spec).unwrap();
+            spec.validate().unwrap();
+            spec.check_host_ports().err().map(|error| error.field)
+        };
+        assert_eq!(refused(json!({})), None);
+        assert_eq!(refused(json!({"replicas": 2})).as_deref(), Some("replicas"));
+        let strategy = json!({"rollout": {"strategy": "start_then_stop"}});
+        assert_eq!(refused(strategy).as_deref(), Some("rollout.strategy"));
+        assert_eq!(refused(json!({"replicas": 2, "ports": []})), None);
+    }
+
+    #[test]
     fn every_broken_rule_names_its_field() {
         let long = "x".repeat(300);
         let cases = [
@@ -323,10 +350,6 @@ mod tests {
             (
                 "ports[1].host",
                 json!({"ports": [{"host": 80, "container": 80}, {"host": 80, "container": 81}]}),
-            ),
-            (
-                "replicas",
-                json!({"replicas": 2, "ports": [{"host": 80, "container": 80}]}),
             ),
             ("replicas", json!({"replicas": 0})),
             (

@@ -77,7 +77,7 @@ pub(super) fn endpoint(spec: &Spec, network: &str, role: Role) -> EndpointSettin
     }
 }
 
-fn given(items: impl Iterator<Item = String>) -> Option<Vec<String>> {
+pub(super) fn given(items: impl Iterator<Item = String>) -> Option<Vec<String>> {
     let items: Vec<String> = items.collect();
     (!items.is_empty()).then_some(items)
 }
@@ -115,7 +115,7 @@ fn host_config(spec: &Spec, ports: &[Port], role: Role) -> HostConfig {
     clippy::cast_possible_truncation,
     reason = "a valid spec has at most 4096 cores, and a float beyond i64 saturates"
 )]
-fn nano_cpus(cores: f64) -> i64 {
+pub(super) fn nano_cpus(cores: f64) -> i64 {
     (cores * 1e9).round() as i64
 }
 
@@ -136,7 +136,7 @@ fn port_bindings(ports: &[Port]) -> PortMap {
     bindings
 }
 
-fn mount(mount: &spec::Mount) -> Mount {
+pub(super) fn mount(mount: &spec::Mount) -> Mount {
     let kind = if mount.source.starts_with('/') {
         MountType::BIND
     } else {
@@ -164,7 +164,7 @@ fn restart_policy(policy: spec::RestartPolicy) -> RestartPolicy {
     }
 }
 
-fn healthcheck(check: &Healthcheck) -> HealthConfig {
+pub(super) fn healthcheck(check: &Healthcheck) -> HealthConfig {
     let nanos = |seconds: u32| Some(i64::from(seconds) * 1_000_000_000);
     let command = check.command.iter().map(|argument| argument.as_str().to_owned());
     HealthConfig {

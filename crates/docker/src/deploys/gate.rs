@@ -155,7 +155,7 @@ fn rule(spec: &Spec, container: &ContainerInspectResponse) -> Rule {
 
 /// The healthcheck with the engine's defaults filled in; `None` if it was switched off. Images may say
 /// anything, so it is kept within what a spec may say.
-fn in_force(check: &HealthConfig) -> Option<Healthcheck> {
+pub(super) fn in_force(check: &HealthConfig) -> Option<Healthcheck> {
     let test = check.test.as_ref()?.first()?;
     if test == "NONE" {
         return None;

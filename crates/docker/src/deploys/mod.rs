@@ -11,8 +11,10 @@ mod parts;
 mod preflight;
 mod pull;
 mod reference;
+mod repository;
 mod settle;
 mod swap;
+mod swarm;
 mod turns;
 mod watch;
 
@@ -29,6 +31,7 @@ use shipslog_core::workloads::{FieldError, Spec};
 use crate::DockerEngine;
 pub use compose::ComposePlugin;
 use reference::ImageReference;
+pub use swarm::SwarmPlugin;
 use turns::Turns;
 
 /// The kind of what carries no label of another.
@@ -82,6 +85,13 @@ impl ImagePlugin {
     }
 }
 
+/// Whether the source is an image reference.
+fn check_reference(spec: &Spec) -> Result<(), FieldError> {
+    let parsed = ImageReference::parse(&spec.source.reference);
+    let wrong = |error: reference::InvalidReference| FieldError::new("source.reference", error.to_string());
+    parsed.map(drop).map_err(wrong)
+}
+
 #[async_trait]
 impl DispatchPlugin for ImagePlugin {
     fn kind(&self) -> &str {
@@ -89,11 +99,9 @@ impl DispatchPlugin for ImagePlugin {
     }
 
     fn check(&self, spec: &Spec) -> Result<(), FieldError> {
-        let parsed = ImageReference::parse(&spec.source.reference);
-        parsed
-            .map(drop)
-            .map_err(|error| FieldError::new("source.reference", error.to_string()))?;
-        spec.source.options.refuse_any()
+        check_reference(spec)?;
+        spec.source.options.refuse_any()?;
+        spec.check_host_ports()
     }
 
     fn strategy(&self, spec: &Spec) -> Option<Strategy> {

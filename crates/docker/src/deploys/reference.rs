@@ -154,13 +154,14 @@ fn check(registry: &str, path: &str, tag: Option<&str>) -> Result<(), InvalidRef
     }
 }
 
-fn is_registry(registry: &str) -> bool {
+/// Whether it is a host, with or without a port.
+pub(super) fn is_registry(registry: &str) -> bool {
     let (host, port) = match registry.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (registry, None),
     };
-    let port_ok =
-        port.is_none_or(|port| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit()));
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let port_ok = port.is_none_or(is_port);
     port_ok && (is_ipv6(host) || host.split('.').all(is_label))
 }
 

@@ -1,0 +1,131 @@
+//! The files of a commit.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use shipslog_core::deploys::{DispatchError, FailureMarker};
+use tempfile::TempDir;
+
+use super::cache::{Repository, unusable};
+use super::{Access, Commit, Repositories, RepositoryUrl, text};
+
+/// What is older was left behind by a process that died: no dispatch takes so long.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The files of a commit with those of its submodules, and without any trace of git. They vanish with this value.
+#[derive(Debug)]
+pub(in crate::deploys) struct Checkout {
+    scratch: Option<TempDir>,
+    root: PathBuf,
+}
+
+impl Checkout {
+    /// The folder of the files, by a path without links.
+    pub(in crate::deploys) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The real path of a file or folder in it; an empty `path` means the root.
+    ///
+    /// # Errors
+    /// [`FailureMarker::SourceInvalid`] when there is no such thing, or a link on the way to it leads out of the checkout.
+    pub(in crate::deploys) async fn within(&self, path: &str) -> Result<PathBuf, DispatchError> {
+        let invalid = |why: &str| DispatchError::new(FailureMarker::SourceInvalid, format!("{path:?} {why}"));
+        let real = tokio::fs::canonicalize(self.root.join(path)).await;
+        let real = real.map_err(|_| invalid("is not in the repository"))?;
+        match real.starts_with(&self.root) {
+            true => Ok(real),
+            false => Err(invalid("leads out of the repository")),
+        }
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let scratch = self.scratch.take();
+        // A big one takes a while to remove, for which a worker of the runtime has no time.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(scratch));
+        }
+    }
+}
+
+impl Repositories {
+    /// The files of a commit, fetched if they are not in the cache.
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Self::resolve), and [`FailureMarker::SourceInvalid`] for submodules that lie where nothing is fetched from.
+    pub(in crate::deploys) async fn check_out(
+        &self,
+        url: &RepositoryUrl,
+        commit: &Commit,
+        access: &Access,
+    ) -> Result<Checkout, DispatchError> {
+        let scratch = self.scratch().await?;
+        let root = scratch.path().join("files");
+        tokio::fs::create_dir(&root)
+            .await
+            .map_err(|error| unusable(&error))?;
+        let checkout = Checkout {
+            root: tokio::fs::canonicalize(&root)
+                .await
+                .map_err(|error| unusable(&error))?,
+            scratch: Some(scratch),
+        };
+        self.fill(url, commit, access, checkout.root().to_owned()).await?;
+        Ok(checkout)
+    }
+
+    /// A folder that vanishes with its value.
+    pub(super) async fn scratch(&self) -> Result<TempDir, DispatchError> {
+        let folder = self.checkouts();
+        let made = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            remove_left_behind(&folder)?;
+            tempfile::Builder::new().prefix("work-").tempdir_in(&folder)
+        });
+        let made = made
+            .await
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()));
+        made.map_err(|error| unusable(&error))
+    }
+}
+
+impl Repository {
+    /// Writes the files of a commit, which is here, into an empty folder.
+    pub(super) async fn write(&self, commit: &Commit, into: &Path) -> Result<(), DispatchError> {
+        let index = tempfile::NamedTempFile::new_in(&self.folder).map_err(|error| unusable(&error))?;
+        // Git takes a file that is there for an index, and an empty one for a damaged index.
+        let index = index.into_temp_path();
+        std::fs::remove_file(&index).map_err(|error| unusable(&error))?;
+        let command = self.local().env("GIT_INDEX_FILE", &index).args([
+            "--work-tree",
+            &text(into),
+            "read-tree",
+            "--reset",
+            "-u",
+            commit.as_str(),
+        ]);
+        let written = command.run().await;
+        written
+            .map(drop)
+            .map_err(|fault| self.failed("writing files", &fault))
+    }
+}
+
+fn remove_left_behind(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // Another one may be removing it, too.
+        let Ok(changed) = entry.metadata().and_then(|data| data.modified()) else {
+            continue;
+        };
+        if SystemTime::now()
+            .duration_since(changed)
+            .is_ok_and(|age| age > LEFT_BEHIND)
+        {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}

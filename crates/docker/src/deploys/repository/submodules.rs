@@ -1,0 +1,162 @@
+//! Repositories in repositories.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use shipslog_core::deploys::{DispatchError, FailureMarker};
+
+use super::cache::{Repository, unusable};
+use super::{Access, Commit, Repositories, RepositoryUrl};
+
+/// How deep they may lie in each other: one that holds itself would have no end.
+const MAX_DEPTH: usize = 10;
+/// How many there may be in all.
+const MAX_COUNT: usize = 200;
+
+/// A commit of a repository, and where its files belong.
+#[derive(Debug)]
+struct Wanted {
+    url: RepositoryUrl,
+    commit: Commit,
+    into: PathBuf,
+    depth: usize,
+}
+
+impl Repositories {
+    /// Writes the files of a commit and of its submodules into `into`.
+    pub(super) async fn fill(
+        &self,
+        url: &RepositoryUrl,
+        commit: &Commit,
+        access: &Access,
+        into: PathBuf,
+    ) -> Result<(), DispatchError> {
+        let (url, commit) = (url.clone(), commit.clone());
+        let mut wanted = vec![Wanted {
+            url,
+            commit,
+            into,
+            depth: 0,
+        }];
+        let mut written = 0;
+        while let Some(next) = wanted.pop() {
+            written += 1;
+            if written > MAX_COUNT || next.depth > MAX_DEPTH {
+                return Err(invalid("there are too many submodules in each other"));
+            }
+            wanted.extend(self.fill_one(&next, access).await?);
+        }
+        Ok(())
+    }
+
+    /// Answers what is to be filled in. The repository is free again then: a submodule may be of the same.
+    async fn fill_one(&self, wanted: &Wanted, access: &Access) -> Result<Vec<Wanted>, DispatchError> {
+        let repository = self.open(&wanted.url, access).await?;
+        repository.obtain(&wanted.commit).await?;
+        tokio::fs::create_dir_all(&wanted.into)
+            .await
+            .map_err(|error| unusable(&error))?;
+        repository.write(&wanted.commit, &wanted.into).await?;
+        repository.submodules(wanted).await
+    }
+}
+
+impl Repository {
+    async fn submodules(&self, of: &Wanted) -> Result<Vec<Wanted>, DispatchError> {
+        let mut wanted = Vec::new();
+        for (path, address) in self.declared(&of.commit).await? {
+            let Some(commit) = self.link(&of.commit, &path).await? else {
+                continue;
+            };
+            let url = self.url.join(&address);
+            wanted.push(Wanted {
+                url: url.map_err(|why| invalid(&format!("the address of a submodule {why}")))?,
+                commit,
+                into: of.into.join(path),
+                depth: of.depth + 1,
+            });
+        }
+        Ok(wanted)
+    }
+
+    /// Paths and addresses, as the commit says.
+    async fn declared(&self, commit: &Commit) -> Result<Vec<(String, String)>, DispatchError> {
+        let blob = format!("{commit}:.gitmodules");
+        if self.local().args(["cat-file", "-e", &blob]).run().await.is_err() {
+            return Ok(Vec::new());
+        }
+        let command = self.local().args(["config", "--blob", &blob, "--null", "--list"]);
+        let listed = command
+            .run()
+            .await
+            .map_err(|_| invalid(".gitmodules cannot be read"))?;
+        Ok(pairs(&listed))
+    }
+
+    /// The commit to which a path is bound; `None` for what is no submodule at all.
+    async fn link(&self, commit: &Commit, path: &str) -> Result<Option<Commit>, DispatchError> {
+        let command = self.local().args(["ls-tree", "-z", commit.as_str(), "--", path]);
+        let listed = command.run().await;
+        let listed = listed.map_err(|fault| self.failed("looking for a submodule", &fault))?;
+        Ok(linked(&listed, path))
+    }
+}
+
+/// `160000 commit <number>\t<path>` says that the path is bound to a commit.
+fn linked(listed: &str, path: &str) -> Option<Commit> {
+    listed.split('\0').find_map(|entry| {
+        let (what, at) = entry.split_once('\t')?;
+        let number = what.strip_prefix("160000 commit ")?;
+        (at == path).then(|| number.parse().ok()).flatten()
+    })
+}
+
+/// What is declared without path or without address is none.
+fn pairs(listed: &str) -> Vec<(String, String)> {
+    let mut declared: BTreeMap<&str, (Option<&str>, Option<&str>)> = BTreeMap::new();
+    for entry in listed.split('\0') {
+        let Some((key, value)) = entry.split_once('\n') else {
+            continue;
+        };
+        let Some((name, field)) = key
+            .strip_prefix("submodule.")
+            .and_then(|rest| rest.rsplit_once('.'))
+        else {
+            continue;
+        };
+        let of_name = declared.entry(name).or_default();
+        match field {
+            "path" => of_name.0 = Some(value),
+            "url" => of_name.1 = Some(value),
+            _ => {}
+        }
+    }
+    let whole = declared
+        .into_values()
+        .filter_map(|(path, url)| Some((path?.to_owned(), url?.to_owned())));
+    whole.collect()
+}
+
+fn invalid(why: &str) -> DispatchError {
+    DispatchError::new(FailureMarker::SourceInvalid, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_declared_in_part_is_no_submodule() {
+        let listed = "submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0core.x\ny\0submodule.d.url\nu\0";
+        assert_eq!(pairs(listed), [("lib/a".to_owned(), "../a.git".to_owned())]);
+    }
+
+    #[test]
+    fn only_a_path_that_is_bound_to_a_commit_is_a_submodule() {
+        let number = "0123456789abcdef0123456789abcdef01234567";
+        let listed = format!("160000 commit {number}\tlib\0100644 blob {number}\tfile\0");
+        assert_eq!(linked(&listed, "lib").unwrap().as_str(), number);
+        assert_eq!(linked(&listed, "file"), None);
+        assert_eq!(linked("", "lib"), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! The source kind `swarm` on a swarm of one node, which the tests make on the engine and leave again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod bench;
+mod failures;
+mod node;
+mod rollback;
+mod rollout;
+mod settle;
