@@ -62,8 +62,12 @@ impl fmt::Display for FileError {
 /// Whether the file has a folder, to which what it names can be relative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
+    /// It has none.
     Inline,
+    /// It has one on the host.
     Folder,
+    /// It has one for as long as the tool is at work.
+    Repository,
 }
 
 /// A service that is to run.
@@ -87,6 +91,8 @@ pub(super) struct Service {
 #[derive(Debug, Clone)]
 pub(super) struct ComposeFile {
     root: Map<String, Value>,
+    /// The commit that it is of.
+    commit: Option<String>,
     /// Those that run: services with a profile do not.
     pub(super) services: BTreeMap<PartName, Service>,
 }
@@ -96,8 +102,25 @@ impl ComposeFile {
     pub(super) fn parse(text: &str, origin: Origin) -> Result<Self, FileError> {
         let root = read(text)?;
         let services = rules::check(&root, origin)?;
-        let file = Self { root, services };
+        let file = Self {
+            root,
+            commit: None,
+            services,
+        };
         file.order().map(|_| file)
+    }
+
+    /// The same file as one of this commit.
+    pub(super) fn at(mut self, commit: Option<String>) -> Self {
+        self.commit = commit;
+        self
+    }
+
+    /// Whether the tool has to find other files beside it.
+    pub(super) fn needs_folder(&self) -> bool {
+        let services = self.root.get("services").and_then(Value::as_object);
+        let mut values = services.into_iter().flatten().map(|(_, value)| value);
+        values.any(|value| value.get("build").is_some() || value.get("env_file").is_some())
     }
 
     /// What stands under `version`, which every file of a project has to repeat.
@@ -175,7 +198,10 @@ impl ComposeFile {
         said.into_iter()
             .for_each(|value| collect_variables(value, &mut used));
         let used: Vec<&EnvVar> = env.iter().filter(|var| used.contains(&var.name)).collect();
-        digest(serde_json::json!([said, used]).to_string().as_bytes())
+        // What is in such a file is the commit's, too.
+        let has_files = own.is_some_and(|own| own.get("env_file").is_some());
+        let commit = self.commit.as_ref().filter(|_| has_files || extends);
+        digest(serde_json::json!([said, used, commit]).to_string().as_bytes())
     }
 }
 

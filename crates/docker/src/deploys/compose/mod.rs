@@ -28,6 +28,7 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
 use super::ImagePlugin;
+use super::repository::Repositories;
 use crate::DockerEngine;
 use containers::Container;
 use plan::ComposePlan;
@@ -61,16 +62,21 @@ pub struct ComposePlugin {
     image: ImagePlugin,
     toolbox: Toolbox,
     folder: PathBuf,
+    repositories: Repositories,
 }
 
 impl ComposePlugin {
     /// A plugin for this engine, that keeps what it needs while it works in `folder`. Compose is looked for in `PATH`: the plugin of
     /// the Docker client, else `docker-compose`. Registry credentials come from where [`ImagePlugin::new`] has them from.
     pub fn new(engine: DockerEngine, folder: impl Into<PathBuf>) -> Self {
+        let folder: PathBuf = folder.into();
+        // The tool does not run where this process does.
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
         Self {
             image: ImagePlugin::new(engine),
             toolbox: Toolbox::default(),
-            folder: folder.into(),
+            repositories: Repositories::new(folder.join("git")),
+            folder,
         }
     }
 
@@ -159,9 +165,7 @@ impl RollbackCapable for ComposePlugin {
     async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal> {
         let pinned = target.pinned.as_ref().ok_or(RollbackRefusal::NotPinned)?;
         let plan = ComposePlan::of(pinned).ok_or(RollbackRefusal::PlanMissing)?;
-        if plan.folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
-            return Err(RollbackRefusal::PlanMissing);
-        }
+        self.has_folder(&plan, target).await?;
         for pin in plan.images.into_values() {
             self.image
                 .can_be_had(&Pin::new(pin.reference, pin.content))

@@ -9,6 +9,7 @@ use shipslog_core::deploys::{
 };
 
 use super::file::{ComposeFile, FileError, Origin, digest};
+use super::source::Tracked;
 
 /// A Compose file with every image pinned. Its text is as it was given: variables, and with them secrets, are still references.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +18,10 @@ pub(super) struct ComposePlan {
     /// The name of the project, which volumes and networks are named after.
     pub(super) project: String,
     pub(super) file: String,
-    /// What paths in the file are relative to; `None` for a file that was given inline.
+    /// What paths in the file are relative to, for a file of this host.
     pub(super) folder: Option<PathBuf>,
+    /// Where the file is, for one of a repository.
+    pub(super) repository: Option<Tracked>,
     /// What each service runs.
     pub(super) images: BTreeMap<PartName, PartPin>,
 }
@@ -36,15 +39,17 @@ impl ComposePlan {
     }
 
     pub(super) fn origin(&self) -> Origin {
-        match self.folder {
-            Some(_) => Origin::Folder,
-            None => Origin::Inline,
+        match (&self.folder, &self.repository) {
+            (Some(_), _) => Origin::Folder,
+            (None, Some(_)) => Origin::Repository,
+            (None, None) => Origin::Inline,
         }
     }
 
     /// Reads the file.
     pub(super) fn parse(&self) -> Result<ComposeFile, DispatchError> {
-        ComposeFile::parse(&self.file, self.origin()).map_err(|error| unusable(&error))
+        let file = ComposeFile::parse(&self.file, self.origin()).map_err(|error| unusable(&error))?;
+        Ok(file.at(self.repository.as_ref().map(|tracked| tracked.commit.clone())))
     }
 
     /// The pin: the digest of the plan stands for all of it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use shipslog_core::secret::Secret;
 use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
+use super::super::repository::Checkout;
 use super::child::{self, Output, Unended};
 use super::file::{ComposeFile, limits};
 use super::said::{BuildSteps, Doing, failed};
@@ -50,6 +51,8 @@ pub(super) struct Project {
     pub(super) text: Arc<str>,
     /// What paths in the file are relative to; `None` for the project's own folder.
     pub(super) base: Option<PathBuf>,
+    /// The files of a repository, and where among them the file is.
+    pub(super) tree: Option<(Arc<Checkout>, PathBuf)>,
     /// What is laid over the file.
     pub(super) overlay: Value,
     pub(super) env: Vec<(String, Secret<String>)>,
@@ -217,9 +220,7 @@ impl Project {
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value.expose())));
         command.args(["--ansi", "never", "--project-name", &self.name]);
-        command
-            .arg("--project-directory")
-            .arg(self.base.as_ref().unwrap_or(&self.folder));
+        command.arg("--project-directory").arg(self.base());
         // Or it would take variables from a file in the folder that nobody recorded.
         command.arg("--env-file").arg(self.folder.join(NO_VARIABLES));
         command.arg("--file").arg(self.folder.join(FILE));
@@ -231,13 +232,27 @@ impl Project {
         Ok(command)
     }
 
+    /// What paths in the file are relative to. A path that a service is made with must be the same the next time, or it would be made anew: so the
+    /// files of a repository are found through a link.
+    fn base(&self) -> PathBuf {
+        match (&self.tree, &self.base) {
+            (Some((_, folder)), _) => self.folder.join(TREE).join(folder),
+            (None, Some(folder)) => folder.clone(),
+            (None, None) => self.folder.clone(),
+        }
+    }
+
     /// Writes the files, once nobody else is at work in the folder.
     async fn lay_out(&self) -> Result<Files, DispatchError> {
         let lock = take_lock(&self.folder).await?;
+        clear(&self.folder);
         let files = Files {
             folder: self.folder.clone(),
             lock,
         };
+        if let Some((tree, _)) = &self.tree {
+            symlink(tree.root(), self.folder.join(TREE)).map_err(|error| no_folder(&error))?;
+        }
         let overlay = self.overlay.to_string();
         for (name, text) in [(FILE, &*self.text), (OVERLAY, &overlay), (NO_VARIABLES, "")] {
             write(&self.folder.join(name), text).map_err(|error| no_folder(&error))?;
@@ -249,6 +264,7 @@ impl Project {
 const FILE: &str = "compose.yaml";
 const OVERLAY: &str = "pins.json";
 const NO_VARIABLES: &str = "no.env";
+const TREE: &str = "tree";
 const LOCK: &str = "lock";
 
 /// The files of a project for as long as the tool needs them, and its lock.
@@ -260,10 +276,14 @@ struct Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for name in [FILE, OVERLAY, NO_VARIABLES] {
-            // What is left is overwritten the next time.
-            let _ = fs::remove_file(self.folder.join(name));
-        }
+        clear(&self.folder);
+    }
+}
+
+fn clear(folder: &Path) {
+    for name in [FILE, OVERLAY, NO_VARIABLES, TREE] {
+        // What is left is removed the next time.
+        let _ = fs::remove_file(folder.join(name));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running what was pinned, service after service.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 use shipslog_core::deploys::{DispatchError, FailureMarker, Job, PartName, PartStep};
@@ -8,6 +9,7 @@ use shipslog_core::id::WorkloadId;
 use shipslog_core::secret::Secret;
 
 use super::super::classify::{Phase, failed};
+use super::super::repository::Checkout;
 use super::super::gate::{Ending, Expected};
 use super::ComposePlugin;
 use super::containers::{Container, is_one_shot};
@@ -33,7 +35,12 @@ impl ComposePlugin {
         file.check_variables(&job.spec.env)
             .map_err(|error| unusable(&error))?;
         let over = overlay(&file, &job.workload, &job.spec.env, &pinned_images(&plan.images));
-        let project = self.project(&job.workload, plan, over, job.env.clone()).await?;
+        let tree = self
+            .tree(plan, &file, &job.spec, job.secrets.as_ref())
+            .await?;
+        let project = self
+            .project(&job.workload, plan, over, job.env.clone(), tree)
+            .await?;
         let work = Work {
             job,
             plan,
@@ -139,6 +146,7 @@ impl ComposePlugin {
         plan: &ComposePlan,
         overlay: Value,
         env: Vec<(String, Secret<String>)>,
+        tree: Option<Arc<Checkout>>,
     ) -> Result<Project, DispatchError> {
         let missing = || DispatchError::new(FailureMarker::Internal, "there is no Compose on this host");
         Ok(Project {
@@ -150,6 +158,7 @@ impl ComposePlugin {
             name: plan.project.clone(),
             text: plan.file.as_str().into(),
             base: plan.folder.clone(),
+            tree: tree.zip(plan.repository.as_ref().map(|tracked| tracked.folder.clone())),
             overlay,
             env,
         })

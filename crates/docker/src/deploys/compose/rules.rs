@@ -124,9 +124,9 @@ fn check_sources(root: &Map<String, Value>, origin: Origin) -> Result<(), FileEr
     for section in ["configs", "secrets"] {
         for (name, value) in root.get(section).and_then(Value::as_object).into_iter().flatten() {
             let file = value.get("file").and_then(Value::as_str);
-            if origin == Origin::Inline && file.is_some_and(is_relative) {
+            if let Some(problem) = not_kept(origin).filter(|_| file.is_some_and(is_relative)) {
                 let place = Place::root(section);
-                return Err(place.field(name).field("file").error(NO_FOLDER));
+                return Err(place.field(name).field("file").error(problem));
             }
         }
     }
@@ -134,7 +134,17 @@ fn check_sources(root: &Map<String, Value>, origin: Origin) -> Result<(), FileEr
 }
 
 const NO_FOLDER: &str = "is relative, and a file that is given inline is in no folder";
+const NOT_KEPT: &str = "is relative, and files of a repository are not kept beside what runs: build them into an image";
 const UNKNOWN: &str = "names a service that is not there";
+
+/// What is wrong with files that have to be there for as long as containers run.
+fn not_kept(origin: Origin) -> Option<&'static str> {
+    match origin {
+        Origin::Inline => Some(NO_FOLDER),
+        Origin::Repository => Some(NOT_KEPT),
+        Origin::Folder => None,
+    }
+}
 
 /// The names of the services that are started: those without a profile.
 fn running(place: &Place<'_>, listed: &Map<String, Value>) -> Result<BTreeSet<PartName>, FileError> {
@@ -174,7 +184,9 @@ impl Reader<'_> {
         self.check_labels()?;
         if self.origin == Origin::Inline {
             self.check_env_files()?;
-            self.check_volumes()?;
+        }
+        if let Some(problem) = not_kept(self.origin) {
+            self.check_volumes(problem)?;
         }
         let (mut needs, awaits_end_of) = self.depends_on()?;
         let shares = self.shares()?;
@@ -274,12 +286,12 @@ impl Reader<'_> {
         }
     }
 
-    fn check_volumes(&self) -> Result<(), FileError> {
+    fn check_volumes(&self, problem: &'static str) -> Result<(), FileError> {
         let volumes = self.fields.get("volumes").and_then(Value::as_array);
         let place = self.place.field("volumes");
         for (i, volume) in volumes.into_iter().flatten().enumerate() {
             if is_relative_bind(volume) {
-                return Err(place.item(i).error(NO_FOLDER));
+                return Err(place.item(i).error(problem));
             }
         }
         Ok(())

@@ -121,7 +121,10 @@ impl ComposePlugin {
             &pinned_images(&plan.images),
         );
         let env = record.env().await?;
-        self.project(&record.workload, plan, over, env).await
+        let tree = self
+            .tree(plan, file, &record.spec, record.secrets.as_ref())
+            .await?;
+        self.project(&record.workload, plan, over, env, tree).await
     }
 
     /// Starts those that do not run, but for those that did what they were there for.

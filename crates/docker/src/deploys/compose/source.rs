@@ -3,11 +3,17 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Job};
-use shipslog_core::workloads::FieldError;
+use serde::{Deserialize, Serialize};
+use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Job, Record, RollbackRefusal};
+use shipslog_core::secret::SecretSource;
+use shipslog_core::workloads::{FieldError, Spec};
 
-use super::file::{MAX_FILE, Origin};
+use super::super::repository::{Access, Checkout, Commit, GitReference, RepositoryUrl};
+use super::ComposePlugin;
+use super::file::{ComposeFile, MAX_FILE};
+use super::plan::ComposePlan;
 use super::spec::ComposeOptions;
 
 /// The names under which Compose looks for a file in a folder, in its order.
@@ -20,21 +26,27 @@ const NAMES: [&str; 4] = [
 
 /// What a reference names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// The option `file`.
     Inline,
     /// A file or folder on this host.
     Path(PathBuf),
+    /// A file or folder in a Git repository.
+    Repository(GitReference),
 }
 
-impl Place {
+impl Location {
     pub(super) fn parse(reference: &str) -> Result<Self, FieldError> {
         match reference {
             "inline" => Ok(Self::Inline),
             path if path.starts_with('/') => Ok(Self::Path(PathBuf::from(path))),
+            url if url.contains("://") => {
+                let read = GitReference::parse(url).map(Self::Repository);
+                read.map_err(|error| FieldError::new("source.reference", error.to_string()))
+            }
             _ => Err(FieldError::new(
                 "source.reference",
-                "must be inline, or the absolute path of a Compose file or of its folder",
+                "must be inline, the absolute path of a Compose file or of its folder, or https://host/repository.git#branch:path",
             )),
         }
     }
@@ -44,40 +56,128 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) text: String,
-    /// What paths in it are relative to.
+    /// What paths in it are relative to, on the host.
     pub(super) folder: Option<PathBuf>,
+    /// Where in a repository it is.
+    pub(super) repository: Option<Tracked>,
+    /// The files of that repository.
+    pub(super) tree: Option<Arc<Checkout>>,
 }
 
-impl Source {
-    pub(super) fn origin(&self) -> Origin {
-        match self.folder {
-            Some(_) => Origin::Folder,
-            None => Origin::Inline,
+/// A folder of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tracked {
+    url: String,
+    pub(super) commit: String,
+    /// From the root of the repository; empty for the root itself.
+    pub(super) folder: PathBuf,
+}
+
+impl Tracked {
+    fn parsed(&self) -> Option<(RepositoryUrl, Commit)> {
+        Some((RepositoryUrl::parse(&self.url).ok()?, self.commit.parse().ok()?))
+    }
+}
+
+impl ComposePlugin {
+    /// Reads the file that the job asks for.
+    pub(super) async fn source(&self, job: &Job) -> Result<Source, DispatchError> {
+        let options = options(&job.spec)?;
+        match Location::parse(&job.requested).map_err(|error| refused(&error))? {
+            Location::Inline => {
+                let missing = || DispatchError::new(FailureMarker::SourceInvalid, "there is no file in the options");
+                Ok(Source {
+                    text: options.file.ok_or_else(missing)?,
+                    folder: None,
+                    repository: None,
+                    tree: None,
+                })
+            }
+            Location::Path(path) => {
+                job.progress.step(DeployStep::Fetching);
+                from_disk(path).await
+            }
+            Location::Repository(reference) => self.from_repository(job, &reference, &options).await,
         }
     }
 
-    /// Reads the file that the job asks for.
-    pub(super) async fn read(job: &Job) -> Result<Self, DispatchError> {
-        let refused =
-            |error: FieldError| DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string());
-        match Place::parse(&job.requested).map_err(refused)? {
-            Place::Inline => {
-                let options: ComposeOptions = job.spec.source.options.read().map_err(refused)?;
-                let missing =
-                    || DispatchError::new(FailureMarker::SourceInvalid, "there is no file in the options");
-                let text = options.file.ok_or_else(missing)?;
-                Ok(Self { text, folder: None })
-            }
-            Place::Path(path) => {
-                job.progress.step(DeployStep::Fetching);
-                // Disks may be slow, or on a network.
-                let reading = tokio::task::spawn_blocking(move || from_host(&path));
-                let broken =
-                    |_| DispatchError::new(FailureMarker::Internal, "reading the file was broken off");
-                reading.await.map_err(broken)?
-            }
-        }
+    async fn from_repository(
+        &self,
+        job: &Job,
+        reference: &GitReference,
+        options: &ComposeOptions,
+    ) -> Result<Source, DispatchError> {
+        let url = reference.url();
+        let access = Access::read(job.secrets.as_ref(), url, options.token.as_ref(), None).await?;
+        job.progress.step(DeployStep::Fetching);
+        let commit = self.repositories.resolve(reference, &access).await?;
+        let tree = self.repositories.check_out(url, &commit, &access).await?;
+        let found = from_disk(tree.within(reference.path()).await?).await?;
+        let folder = found.folder.unwrap_or_default();
+        // Through a link the file itself may still be elsewhere.
+        let outside = |_| DispatchError::new(FailureMarker::SourceInvalid, "the file leads out of the repository");
+        let folder = folder.strip_prefix(tree.root()).map_err(outside)?.to_owned();
+        Ok(Source {
+            text: found.text,
+            folder: None,
+            repository: Some(Tracked {
+                url: url.to_string(),
+                commit: commit.as_str().to_owned(),
+                folder,
+            }),
+            tree: Some(Arc::new(tree)),
+        })
     }
+
+    /// The files of the repository that a plan came from, if the tool has to find some of them.
+    pub(super) async fn tree(
+        &self,
+        plan: &ComposePlan,
+        file: &ComposeFile,
+        spec: &Spec,
+        secrets: &dyn SecretSource,
+    ) -> Result<Option<Arc<Checkout>>, DispatchError> {
+        let Some(tracked) = plan.repository.as_ref().filter(|_| file.needs_folder()) else {
+            return Ok(None);
+        };
+        let unreadable = || DispatchError::new(FailureMarker::Internal, "the plan names no commit");
+        let (url, commit) = tracked.parsed().ok_or_else(unreadable)?;
+        let access = Access::read(secrets, &url, options(spec)?.token.as_ref(), None).await?;
+        let tree = self.repositories.check_out(&url, &commit, &access).await?;
+        Ok(Some(Arc::new(tree)))
+    }
+
+    /// Whether what a plan needs beside its file is there.
+    pub(super) async fn has_folder(&self, plan: &ComposePlan, target: &Record) -> Result<(), RollbackRefusal> {
+        if plan.folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
+            return Err(RollbackRefusal::PlanMissing);
+        }
+        let file = plan.parse().map_err(|_| RollbackRefusal::PlanMissing)?;
+        let Some(tracked) = plan.repository.as_ref().filter(|_| file.needs_folder()) else {
+            return Ok(());
+        };
+        let (url, commit) = tracked.parsed().ok_or(RollbackRefusal::PlanMissing)?;
+        let options = options(&target.spec).map_err(|_| RollbackRefusal::PlanMissing)?;
+        let access = Access::read(target.secrets.as_ref(), &url, options.token.as_ref(), None).await;
+        let access = access.map_err(|_| RollbackRefusal::SourceDenied)?;
+        self.repositories.can_be_had(&url, &commit, &access).await
+    }
+}
+
+fn refused(error: &FieldError) -> DispatchError {
+    DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string())
+}
+
+fn options(spec: &Spec) -> Result<ComposeOptions, DispatchError> {
+    spec.source.options.read().map_err(|error| refused(&error))
+}
+
+/// Disks may be slow, or on a network.
+async fn from_disk(path: PathBuf) -> Result<Source, DispatchError> {
+    let reading = tokio::task::spawn_blocking(move || from_host(&path));
+    let broken = |_| DispatchError::new(FailureMarker::Internal, "reading the file was broken off");
+    reading.await.map_err(broken)?
 }
 
 fn from_host(path: &Path) -> Result<Source, DispatchError> {
@@ -98,7 +198,12 @@ fn from_host(path: &Path) -> Result<Source, DispatchError> {
         ),
     })?;
     let folder = file.parent().map(Path::to_owned);
-    Ok(Source { text, folder })
+    Ok(Source {
+        text,
+        folder,
+        repository: None,
+        tree: None,
+    })
 }
 
 /// One byte more than is allowed is enough to refuse it. A pipe or device would never end.

@@ -330,10 +330,12 @@ async fn a_service_that_ends_falters_and_one_that_was_restarted_long_ago_does_no
     shop.publish_all();
     shop.publish(
         "db",
-        &ImageSpec::script("test -f /data/on || { touch /data/on; sleep 2; exit 1; }; sleep 600"),
+        &ImageSpec::script("test -f /data/on || { touch /data/on; until test -f /data/end; do sleep 0.1; done; exit 1; }; sleep 600"),
     );
     shop.deploy_file(&shop.file(&[("db", &json!({"restart": "always"}))]))
         .await;
+    shop.engine
+        .docker(&["exec", &shop.container("db"), "touch", "/data/end"]);
     let restarted = || shop.inspect("db", "{{.RestartCount}} {{.State.Running}}") == "1 true";
     assert!(wait_until(Duration::from_secs(10), restarted));
     let (plugin, row) = (shop.plugin(), shop.store_current().await);
