@@ -12,7 +12,7 @@ use shipslog_core::store::{Store, StoreError};
 use shipslog_core::time::Clock;
 use shipslog_core::workloads::{Catalog, Inventory as _, Roster, WorkloadStore};
 use shipslog_docker::{
-    CollectorOptions, ComposePlugin, DockerEngine, EngineOptions, ImagePlugin, SwarmPlugin,
+    CollectorOptions, ComposePlugin, DockerEngine, EngineOptions, GitPlugin, ImagePlugin, SwarmPlugin,
 };
 use shipslog_http::{Api, Authenticator, HostPolicy, StreamOptions};
 use shipslog_store::{OpenError, SqliteStore};
@@ -253,6 +253,7 @@ fn dispatcher(
         engine.clone(),
         options.data.join("compose"),
     )))
+    .with_plugin(Arc::new(GitPlugin::new(engine.clone(), options.data.join("git"))))
     .with_plugin(Arc::new(SwarmPlugin::new(engine.clone())));
     options
         .plugins

@@ -19,6 +19,7 @@ let browser;
 let server;
 let app;
 let image;
+let kinds;
 let axe;
 
 before(async () => {
@@ -32,6 +33,7 @@ before(async () => {
     readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'),
     mkdir(screenshots, { recursive: true }),
   ]);
+  kinds = (await server.api('/system')).kinds.map(({ kind }) => kind);
   app = await server.create(spec('shop', image, published(await freePort())));
   await server.deploy(app);
   await server.deploy(app, { reference: broken, note: 'the new checkout' });
@@ -86,6 +88,17 @@ const PAGES = {
   },
 };
 
+/** The form of a new app of each source kind. */
+const forms = () =>
+  kinds.map((kind) => [
+    `new ${kind}`,
+    async (page) => {
+      await page.goto(`${server.url}/#/new`);
+      await page.locator('form').waitFor();
+      if (kinds.length > 1) await page.locator(`input[type=radio][value=${kind}]`).check();
+    },
+  ]);
+
 for (const colorScheme of ['light', 'dark']) {
   for (const [language, locale] of Object.entries(LOCALES)) {
     for (const [size, viewport] of Object.entries(SIZES)) {
@@ -93,7 +106,7 @@ for (const colorScheme of ['light', 'dark']) {
         const { page } = await Visit.open(t, browser, server, { colorScheme, locale, viewport, reducedMotion: 'reduce' });
         await page.goto(server.signIn());
         await page.locator(`html[lang=${language}]`).waitFor();
-        for (const [name, open] of Object.entries(PAGES)) {
+        for (const [name, open] of [...Object.entries(PAGES), ...forms()]) {
           await open(page);
           await page.screenshot({ path: join(screenshots, `${name} ${colorScheme} ${language} ${size}.png`), fullPage: true });
           assert.deepEqual(await faults(page), [], name);

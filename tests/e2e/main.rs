@@ -17,3 +17,4 @@ mod main_path;
 mod metrics;
 mod secrets;
 mod start;
+mod swarm;

@@ -40,11 +40,20 @@ signal_run() {
 }
 
 remove_from_engine() {
+    leave_swarm
     remove_listed "rm --force --volumes" "ps --all --quiet --filter label=shipslog.test=$run"
     remove_listed "rm --force --volumes" "ps --all --quiet --filter name=$run"
     remove_listed "rmi --force" "images --all --quiet --filter label=shipslog.test=$run"
     remove_listed "network rm" "network ls --quiet --filter name=$run"
     remove_listed "volume rm" "volume ls --quiet --filter name=$run"
+}
+
+# Only a swarm that this run made, which its node says: its services and networks go with it.
+leave_swarm() {
+    local node='{{index .Spec.Labels "shipslog.test"}}'
+    [[ $(DOCKER_HOST=$engine_host docker node inspect self --format "$node" 2>/dev/null) == "$run" ]] || return 0
+    say "leaving the swarm that a test was ended in"
+    DOCKER_HOST=$engine_host docker swarm leave --force >/dev/null
 }
 
 # remove_listed "REMOVE COMMAND" "LIST COMMAND": both are words for docker.

@@ -3,7 +3,7 @@
 //! | domain | trait of `shipslog-core` | adapter |
 //! | --- | --- | --- |
 //! | workloads | [`Inventory`](shipslog_core::workloads::Inventory), [`EngineEvents`](shipslog_core::workloads::EngineEvents) | [`DockerEngine`] lists containers, and tells what happens to them |
-//! | deploys | [`DispatchPlugin`](shipslog_core::deploys::DispatchPlugin), [`RollbackCapable`](shipslog_core::deploys::RollbackCapable) | [`ImagePlugin`] runs images, [`ComposePlugin`] the services of Compose files, [`SwarmPlugin`] images as services of a swarm |
+//! | deploys | [`DispatchPlugin`](shipslog_core::deploys::DispatchPlugin), [`RollbackCapable`](shipslog_core::deploys::RollbackCapable) | [`ImagePlugin`] runs images, [`GitPlugin`] builds them from repositories, [`ComposePlugin`] runs the services of Compose files, [`SwarmPlugin`] images as services of a swarm |
 //! | stats | [`Collector`](shipslog_core::stats::Collector) | [`CgroupCollector`] reads counters from this host's files, [`DockerApiCollector`] asks the engine for them |
 //!
 //! All three share one [`DockerEngine`], a cheap handle that contacts nobody until it is asked for something:
@@ -63,7 +63,7 @@ mod labels;
 mod stats;
 mod workloads;
 
-pub use deploys::{ComposePlugin, ImagePlugin, SwarmPlugin};
+pub use deploys::{ComposePlugin, GitPlugin, ImagePlugin, SwarmPlugin};
 pub use engine::{DockerEngine, EngineOptions};
 #[cfg(target_os = "linux")]
 pub use stats::CgroupCollector;

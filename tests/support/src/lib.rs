@@ -1,5 +1,5 @@
 //! What integration tests need from the outside world, made for real: a container engine, images
-//! that behave in chosen ways, registries with credentials, and proxies that break connections.
+//! that behave in chosen ways, registries with credentials, Git servers, and proxies that break connections.
 //!
 //! `tests/env/run-tests.sh` prepares the environment and runs the tests in it:
 //!
@@ -29,6 +29,7 @@ mod accept;
 mod cleanup;
 mod docker_config;
 mod engine;
+mod git;
 mod http;
 mod image;
 mod names;
@@ -40,6 +41,7 @@ mod wait;
 pub use cleanup::Cleanup;
 pub use docker_config::write_docker_config;
 pub use engine::{Engine, engine};
+pub use git::{GitRepository, GitServer, Seen};
 pub use http::{free_port, http_get, try_http_get};
 pub use image::{Health, Image, ImageSpec, Pushed};
 pub use names::{run_id, unique};

@@ -128,7 +128,8 @@ named! {
         Recreate = "recreate",
         /// Prove the new version on a trial without host ports, then stop the old, then start the new with them.
         VerifyThenSwap = "verify_then_swap",
-        /// Start the new beside the old, then stop the old: no outage.
+        /// Start the new beside the old, then stop the old: no outage. Replicas take turns: one new is started, and once it works one old is
+        /// stopped; the first that fails is the end.
         StartThenStop = "start_then_stop",
     }
 }

@@ -6,6 +6,7 @@ mod compose;
 mod config;
 mod create;
 mod gate;
+mod git;
 mod layers;
 mod parts;
 mod preflight;
@@ -30,6 +31,7 @@ use shipslog_core::workloads::{FieldError, Spec};
 
 use crate::DockerEngine;
 pub use compose::ComposePlugin;
+pub use git::GitPlugin;
 use reference::ImageReference;
 pub use swarm::SwarmPlugin;
 use turns::Turns;
@@ -54,7 +56,8 @@ const IMAGE: &str = "image";
 ///
 /// How it takes the place of what ran before, besides what [`Strategy`] says: with `verify_then_swap` a trial is
 /// needed only when old and new publish a port in common. With none in common, or with nothing before it, the new
-/// version is proven in its own place while the old one serves.
+/// version is proven in its own place while the old one serves. Several replicas are then replaced one at a time, as
+/// [`Strategy::StartThenStop`] says; the rollout ends at the first that fails.
 ///
 /// Clones share their state.
 #[derive(Debug, Clone)]
@@ -132,8 +135,7 @@ impl DispatchPlugin for ImagePlugin {
     }
 
     async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
-        self.put_in_order(workload, keep.map(|record| &record.deploy))
-            .await
+        self.put_in_order(workload, keep).await
     }
 
     fn rollback(&self) -> Option<&dyn RollbackCapable> {

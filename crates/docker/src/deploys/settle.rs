@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use shipslog_core::deploys::DispatchError;
-use shipslog_core::id::{DeployId, WorkloadId};
+use shipslog_core::deploys::{DispatchError, Record, Strategy};
+use shipslog_core::id::WorkloadId;
+use shipslog_core::workloads::Spec;
 use tracing::info;
 
 use super::ImagePlugin;
@@ -21,15 +22,16 @@ impl ImagePlugin {
     /// Removes all but the containers of `keep`, and starts those of them that do not run.
     ///
     /// What may hold ports goes first and is killed, so that what served before serves again as soon as can
-    /// be.
+    /// be. Of several that run side by side none holds anything, and they are started first: fewer than there should be are fewer still
+    /// while others are removed.
     pub(super) async fn put_in_order(
         &self,
         workload: &WorkloadId,
-        keep: Option<&DeployId>,
+        keep: Option<&Record>,
     ) -> Result<(), DispatchError> {
         let was_dispatched_here = self.turns.knows(workload);
         let _turn = self.turns.take(workload).await;
-        let is_kept = |part: &Part| keep.is_some_and(|keep| part.is_service_of(keep));
+        let is_kept = |part: &Part| keep.is_some_and(|keep| part.is_service_of(&keep.deploy));
         let (kept, doomed): (Vec<Part>, Vec<Part>) =
             self.parts(workload).await?.into_iter().partition(is_kept);
         let interrupted = !was_dispatched_here
@@ -37,8 +39,8 @@ impl ImagePlugin {
                 .iter()
                 .any(|part| !part.is_trial && (part.is_active() || part.is_fresh()));
         let (active, idle): (Vec<Part>, Vec<Part>) = doomed.into_iter().partition(Part::is_active);
-        let ended = self.remove_all(&active).await;
-        let started = self.start_stopped(&kept).await;
+        let side_by_side = keep.is_some_and(|keep| runs_side_by_side(&keep.spec));
+        let exchanged = self.exchange(&kept, &active, side_by_side).await;
         let removed = self.remove_all(&idle).await;
         if interrupted {
             let running = kept.iter().filter(|part| part.is_active());
@@ -47,7 +49,21 @@ impl ImagePlugin {
                 .into_iter()
                 .collect::<Result<(), _>>()?;
         }
-        started.and(ended).and(removed)
+        exchanged.and(removed)
+    }
+
+    async fn exchange(
+        &self,
+        kept: &[Part],
+        doomed: &[Part],
+        side_by_side: bool,
+    ) -> Result<(), DispatchError> {
+        if side_by_side {
+            let started = self.start_stopped(kept).await;
+            return self.remove_all(doomed).await.and(started);
+        }
+        let ended = self.remove_all(doomed).await;
+        self.start_stopped(kept).await.and(ended)
     }
 
     async fn remove_all(&self, parts: &[Part]) -> Result<(), DispatchError> {
@@ -88,4 +104,9 @@ impl ImagePlugin {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// Whether containers of it get along with more of their kind: they hold no host ports, and are not stopped for one another.
+fn runs_side_by_side(spec: &Spec) -> bool {
+    spec.replicas > 1 && spec.ports.is_empty() && spec.strategy() != Strategy::Recreate
 }

@@ -35,6 +35,7 @@ impl ImagePlugin {
                 self.after(job, pin, &old).await
             }
             // With no port in common the new ones can be started, and proven, while the old ones serve.
+            _ if job.spec.replicas > 1 && !old.is_empty() => self.roll(job, pin, &old).await,
             _ => self.beside(job, pin, &old).await,
         }
     }
@@ -78,6 +79,26 @@ impl ImagePlugin {
             return Ok(());
         }
         job.progress.step(DeployStep::Swapping);
+        self.stop_all(job, old).await
+    }
+
+    /// Starts the new one at a time, and stops an old one for each that works, so that never fewer work than should, or than did. The
+    /// first that fails is the end: those after it are never made.
+    async fn roll(&self, job: &Job, pin: &Pin, old: &[Old]) -> Result<(), DispatchError> {
+        let (mut old, total) = (old, job.spec.replicas);
+        for replica in 0..total {
+            job.progress.step(DeployStep::Creating);
+            let new = [self.create(job, pin, Role::Service, replica).await?];
+            self.start_all(job, &new).await?;
+            self.gate(job, &new).await?;
+            let done = replica + 1;
+            job.progress.step(DeployStep::Rolling { done, total });
+            if done as usize + old.len() > total as usize {
+                let (one, rest) = old.split_at(old.len().min(1));
+                self.stop_all(job, one).await?;
+                old = rest;
+            }
+        }
         self.stop_all(job, old).await
     }
 

@@ -1,7 +1,6 @@
 //! The contract of a source kind, kept on a real engine and a real registry.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -11,27 +10,10 @@ use shipslog_core::testing::{PluginRig, Version};
 use shipslog_core::workloads::Spec;
 use shipslog_docker::ImagePlugin;
 use shipslog_store::SqliteStore;
-use shipslog_test_support::{Cleanup, Engine, Health, ImageSpec, Registry, free_port, try_http_get, unique};
+use shipslog_test_support::{Cleanup, Engine, Registry, free_port, unique};
 
 use crate::bench::at;
-
-/// An image that shows its version at `/`, or does not work in the way of its version.
-pub(crate) fn page(version: Version) -> ImageSpec {
-    let health = match version {
-        Version::One | Version::Two => Health::Always,
-        Version::Broken => Health::Never,
-        Version::Slow => Health::After(Duration::from_secs(3600)),
-    };
-    ImageSpec::web(&format!("{version:?}")).health(health)
-}
-
-/// The version that the page at a port shows.
-pub(crate) fn shown_at(port: u16) -> Option<Version> {
-    let page = try_http_get(&format!("127.0.0.1:{port}"), "/").ok()?.1;
-    [Version::One, Version::Two, Version::Broken, Version::Slow]
-        .into_iter()
-        .find(|version| page.trim() == format!("{version:?}"))
-}
+pub(crate) use crate::pages::{page, shown_at};
 
 struct Images {
     engine: Engine,

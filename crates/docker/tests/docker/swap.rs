@@ -1,12 +1,15 @@
 //! The order of stop and start.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker};
+use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker, Job};
 use shipslog_test_support::{Health, ImageSpec, free_port};
 
-use crate::bench::bench;
+use crate::bench::{Bench, bench};
 
 #[tokio::test]
 async fn a_new_version_takes_over_the_port_and_the_old_one_is_gone() {
@@ -192,5 +195,103 @@ async fn what_serves_is_found_in_its_networks_by_the_workloads_name() {
             &url,
         ];
         assert_eq!(bench.engine.docker(&probe), "v1", "{network}");
+    }
+}
+
+/// A bench on which 3 replicas run.
+async fn three(bench: &mut Bench) -> Vec<String> {
+    let image = bench.web("v1");
+    let spec = bench.spec_with(image.tag(), &json!({"replicas": 3}));
+    bench.deploy(spec).await.unwrap();
+    bench.containers(false)
+}
+
+/// Names of all containers that were there, and the fewest that were healthy, at any time of the dispatch.
+async fn watched(bench: &mut Bench, job: &Job) -> (Result<(), FailureMarker>, BTreeSet<String>, usize) {
+    let (engine, workload) = (bench.engine.clone(), bench.workload.clone());
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
+    let watch = std::thread::spawn(move || {
+        let of_workload = format!("label=shipslog.workload={workload}");
+        let list = [
+            "ps",
+            "--all",
+            "--filter",
+            &of_workload,
+            "--format",
+            "{{.Names}} {{.Status}}",
+        ];
+        let (mut seen, mut fewest) = (BTreeSet::new(), usize::MAX);
+        while !ended.load(Ordering::Relaxed) {
+            let listed = engine.docker(&list);
+            fewest = fewest.min(listed.lines().filter(|line| line.ends_with("(healthy)")).count());
+            seen.extend(
+                listed
+                    .lines()
+                    .filter_map(|line| Some(line.split_once(' ')?.0.to_owned())),
+            );
+        }
+        (seen, fewest)
+    });
+    let done = bench.dispatch(job).await.map(drop);
+    over.store(true, Ordering::Relaxed);
+    let (seen, fewest) = watch.join().unwrap();
+    (done, seen, fewest)
+}
+
+#[tokio::test]
+async fn replicas_are_replaced_one_by_one_and_none_is_ever_missing() {
+    let Some(mut bench) = bench() else { return };
+    let old = three(&mut bench).await;
+    let job = bench.job(bench.spec_with(bench.web("v2").tag(), &json!({"replicas": 3})));
+    let mut events = job.progress.subscribe();
+    let (done, seen, fewest) = watched(&mut bench, &job).await;
+    assert_eq!(done, Ok(()));
+    assert!(fewest >= 3, "only {fewest} were healthy at some time");
+    assert_eq!(seen.len(), 6, "{seen:?}");
+    let new = bench.containers(false);
+    assert_eq!(new.len(), 3);
+    assert!(!new.iter().any(|name| old.contains(name)));
+    drop(job);
+    let mut rolling = Vec::new();
+    while let Some(DispatchEvent::Step { step, .. }) = events.next().await {
+        rolling.extend(matches!(step, DeployStep::Rolling { .. }).then_some(step));
+    }
+    let told = [1, 2, 3].map(|done| DeployStep::Rolling { done, total: 3 });
+    assert_eq!(rolling, told);
+}
+
+#[tokio::test]
+async fn a_version_that_fails_at_its_second_replica_goes_no_further() {
+    let Some(mut bench) = bench() else { return };
+    let old = three(&mut bench).await;
+    // The first to come leaves a mark, and whoever finds it ends.
+    let image = bench.build(&ImageSpec::script("mkdir /marks/first || exit 1; sleep 60"), "v2");
+    let volume = format!("{}-marks", bench.name);
+    let mounts = json!([{"source": volume, "target": "/marks"}]);
+    let job = bench.job(bench.spec_with(image.tag(), &json!({"replicas": 3, "mounts": mounts})));
+    let (done, seen, _) = watched(&mut bench, &job).await;
+    assert_eq!(done, Err(FailureMarker::ExitedAtOnce));
+    assert_eq!(
+        bench.containers(true),
+        old,
+        "what ran before runs again, and nothing else is left"
+    );
+    assert_eq!(bench.containers(false), old);
+    let made: Vec<&String> = seen.iter().filter(|name| !old.contains(name)).collect();
+    assert_eq!(made.len(), 2, "{made:?}");
+}
+
+#[tokio::test]
+async fn fewer_and_more_replicas_are_reached_without_falling_below_either() {
+    let Some(mut bench) = bench() else { return };
+    three(&mut bench).await;
+    let image = bench.web("v2");
+    for (replicas, at_least) in [(2, 2), (3, 2)] {
+        let job = bench.job(bench.spec_with(image.tag(), &json!({"replicas": replicas})));
+        let (done, _, fewest) = watched(&mut bench, &job).await;
+        assert_eq!(done, Ok(()));
+        assert_eq!(bench.containers(false).len(), replicas);
+        assert!(fewest >= at_least, "only {fewest} were healthy at some time");
     }
 }

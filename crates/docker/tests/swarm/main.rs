@@ -6,8 +6,11 @@
 )]
 
 mod bench;
+mod conformance;
 mod failures;
 mod node;
+#[path = "../docker/pages.rs"]
+mod pages;
 mod rollback;
 mod rollout;
 mod settle;

@@ -34,10 +34,11 @@ impl Drop for Node {
     fn drop(&mut self) {
         let mut hold = hold();
         hold.0 -= 1;
-        if (hold.0, hold.1) == (0, true) {
-            if let Err(output) = self.0.try_docker(&["swarm", "leave", "--force"]) {
-                eprintln!("the swarm could not be left: {output}");
-            }
+        if (hold.0, hold.1) != (0, true) {
+            return;
+        }
+        if let Err(output) = self.0.try_docker(&["swarm", "leave", "--force"]) {
+            eprintln!("the swarm could not be left: {output}");
         }
     }
 }

@@ -80,7 +80,7 @@ async fn tasks_on_this_node_are_containers_of_the_workload() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_are_replaced_one_by_one_and_none_is_ever_missing() {
     let Some(mut bench) = bench() else { return };
     let three = json!({"replicas": 3});

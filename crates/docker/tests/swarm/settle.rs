@@ -82,7 +82,7 @@ async fn what_somebody_else_made_of_the_service_is_told_from_what_was_pinned() {
     assert!(!running.iter().any(|task| pin.is(task)), "{running:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_died_in_the_middle_of_a_rollout_leaves_the_old_version_running() {
     let Some(mut bench) = bench() else { return };
     bench.deploy_v1().await;

@@ -17,12 +17,18 @@ const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 pub(in crate::deploys) struct Checkout {
     scratch: Option<TempDir>,
     root: PathBuf,
+    time: u64,
 }
 
 impl Checkout {
     /// The folder of the files, by a path without links.
     pub(in crate::deploys) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// When the commit was made, in seconds since 1970.
+    pub(in crate::deploys) fn time(&self) -> u64 {
+        self.time
     }
 
     /// The real path of a file or folder in it; an empty `path` means the root.
@@ -66,13 +72,15 @@ impl Repositories {
         tokio::fs::create_dir(&root)
             .await
             .map_err(|error| unusable(&error))?;
-        let checkout = Checkout {
+        let mut checkout = Checkout {
             root: tokio::fs::canonicalize(&root)
                 .await
                 .map_err(|error| unusable(&error))?,
             scratch: Some(scratch),
+            time: 0,
         };
         self.fill(url, commit, access, checkout.root().to_owned()).await?;
+        checkout.time = self.open(url, access).await?.time(commit).await?;
         Ok(checkout)
     }
 
@@ -110,6 +118,23 @@ impl Repository {
         written
             .map(drop)
             .map_err(|fault| self.failed("writing files", &fault))
+    }
+}
+
+impl Repository {
+    async fn time(&self, commit: &Commit) -> Result<u64, DispatchError> {
+        let command = self.local().args([
+            "log",
+            "-1",
+            "--no-show-signature",
+            "--format=%ct",
+            commit.as_str(),
+            "--",
+        ]);
+        let said = command.run().await;
+        let said = said.map_err(|fault| self.failed("reading a commit", &fault))?;
+        // Before 1970 is as good as in 1970.
+        Ok(said.trim().parse().unwrap_or(0))
     }
 }
 

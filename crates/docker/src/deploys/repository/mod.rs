@@ -71,8 +71,8 @@ impl Repositories {
     }
 
     /// Fetches whole histories instead of single commits.
-    pub(in crate::deploys) fn with_whole_history(mut self, whole: bool) -> Self {
-        self.whole_history = whole;
+    pub(in crate::deploys) fn with_whole_history(mut self) -> Self {
+        self.whole_history = true;
         self
     }
 

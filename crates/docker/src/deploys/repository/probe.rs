@@ -1,7 +1,10 @@
 //! Whether a commit can still be had.
 
+use std::path::PathBuf;
+
 use shipslog_core::deploys::{DispatchError, FailureMarker, RollbackRefusal};
 
+use super::submodules::{Submodule, Wanted};
 use super::{Access, Commit, Repositories, RepositoryUrl};
 
 impl Repositories {
@@ -16,19 +19,31 @@ impl Repositories {
         found.map_err(|error| refusal(error.marker()))
     }
 
+    /// With its submodules, as far as the cache knows them.
     async fn look_for(
         &self,
         url: &RepositoryUrl,
         commit: &Commit,
         access: &Access,
     ) -> Result<(), DispatchError> {
-        if self.open(url, access).await?.has(commit).await {
-            return Ok(());
+        let mut wanted = Wanted::first(url, commit, PathBuf::new());
+        while let Some(next) = wanted.next()? {
+            let repository = self.open(&next.url, access).await?;
+            match repository.has(&next.commit).await {
+                true => wanted.add(repository.submodules(&next).await?),
+                false => self.ask(&next, access).await?,
+            }
         }
-        let (_scratch, mut repository) = self.open_for_once(url, access).await?;
+        Ok(())
+    }
+
+    async fn ask(&self, wanted: &Submodule, access: &Access) -> Result<(), DispatchError> {
+        let (_scratch, mut repository) = self.open_for_once(&wanted.url, access).await?;
         repository.whole_history = false;
         // The commits alone, without their files, from servers that can do that.
-        repository.fetch_commit(commit, &["--filter=tree:0"]).await
+        repository
+            .fetch_commit(&wanted.commit, &["--filter=tree:0"])
+            .await
     }
 }
 

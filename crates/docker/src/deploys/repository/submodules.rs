@@ -13,13 +13,49 @@ const MAX_DEPTH: usize = 10;
 /// How many there may be in all.
 const MAX_COUNT: usize = 200;
 
-/// A commit of a repository, and where its files belong.
+/// A commit of a repository, and where its files belong. The outermost counts as one, too.
 #[derive(Debug)]
-struct Wanted {
-    url: RepositoryUrl,
-    commit: Commit,
+pub(super) struct Submodule {
+    pub(super) url: RepositoryUrl,
+    pub(super) commit: Commit,
     into: PathBuf,
     depth: usize,
+}
+
+/// What is still to be looked at.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    waiting: Vec<Submodule>,
+    taken: usize,
+}
+
+impl Wanted {
+    pub(super) fn first(url: &RepositoryUrl, commit: &Commit, into: PathBuf) -> Self {
+        let first = Submodule {
+            url: url.clone(),
+            commit: commit.clone(),
+            into,
+            depth: 0,
+        };
+        Self {
+            waiting: vec![first],
+            taken: 0,
+        }
+    }
+
+    /// The next one; an error where they have no end.
+    pub(super) fn next(&mut self) -> Result<Option<Submodule>, DispatchError> {
+        let next = self.waiting.pop();
+        self.taken += 1;
+        if self.taken > MAX_COUNT || next.as_ref().is_some_and(|next| next.depth > MAX_DEPTH) {
+            return Err(invalid("there are too many submodules in each other"));
+        }
+        Ok(next)
+    }
+
+    pub(super) fn add(&mut self, more: Vec<Submodule>) {
+        self.waiting.extend(more);
+    }
 }
 
 impl Repositories {
@@ -31,52 +67,42 @@ impl Repositories {
         access: &Access,
         into: PathBuf,
     ) -> Result<(), DispatchError> {
-        let (url, commit) = (url.clone(), commit.clone());
-        let mut wanted = vec![Wanted {
-            url,
-            commit,
-            into,
-            depth: 0,
-        }];
-        let mut written = 0;
-        while let Some(next) = wanted.pop() {
-            written += 1;
-            if written > MAX_COUNT || next.depth > MAX_DEPTH {
-                return Err(invalid("there are too many submodules in each other"));
-            }
-            wanted.extend(self.fill_one(&next, access).await?);
+        let mut wanted = Wanted::first(url, commit, into);
+        while let Some(next) = wanted.next()? {
+            wanted.add(self.fill_one(&next, access).await?);
         }
         Ok(())
     }
 
     /// Answers what is to be filled in. The repository is free again then: a submodule may be of the same.
-    async fn fill_one(&self, wanted: &Wanted, access: &Access) -> Result<Vec<Wanted>, DispatchError> {
-        let repository = self.open(&wanted.url, access).await?;
-        repository.obtain(&wanted.commit).await?;
-        tokio::fs::create_dir_all(&wanted.into)
+    async fn fill_one(&self, next: &Submodule, access: &Access) -> Result<Vec<Submodule>, DispatchError> {
+        let repository = self.open(&next.url, access).await?;
+        repository.obtain(&next.commit).await?;
+        tokio::fs::create_dir_all(&next.into)
             .await
             .map_err(|error| unusable(&error))?;
-        repository.write(&wanted.commit, &wanted.into).await?;
-        repository.submodules(wanted).await
+        repository.write(&next.commit, &next.into).await?;
+        repository.submodules(next).await
     }
 }
 
 impl Repository {
-    async fn submodules(&self, of: &Wanted) -> Result<Vec<Wanted>, DispatchError> {
-        let mut wanted = Vec::new();
+    /// The submodules of a commit that is here.
+    pub(super) async fn submodules(&self, of: &Submodule) -> Result<Vec<Submodule>, DispatchError> {
+        let mut found = Vec::new();
         for (path, address) in self.declared(&of.commit).await? {
             let Some(commit) = self.link(&of.commit, &path).await? else {
                 continue;
             };
             let url = self.url.join(&address);
-            wanted.push(Wanted {
+            found.push(Submodule {
                 url: url.map_err(|why| invalid(&format!("the address of a submodule {why}")))?,
                 commit,
                 into: of.into.join(path),
                 depth: of.depth + 1,
             });
         }
-        Ok(wanted)
+        Ok(found)
     }
 
     /// Paths and addresses, as the commit says.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary, HealthStatusEnum, Task, TaskState};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, Task, TaskState};
 use bollard::query_parameters::ListTasksOptionsBuilder;
 use shipslog_core::deploys::{DispatchError, FailureMarker, PinnedReference, Running};
 use shipslog_core::id::{DeployId, WorkloadId};
@@ -10,6 +10,7 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use super::classify::marker_of_task;
 use super::{SWARM, SwarmPlugin};
 use crate::deploys::classify::{Phase, failed};
+use crate::deploys::gate::in_force;
 use crate::engine::Fault;
 use crate::labels;
 
@@ -185,10 +186,18 @@ impl SwarmPlugin {
     }
 }
 
+/// The status says `unhealthy` of every container that has stopped, so the failed probes are counted.
 fn is_unhealthy(container: &ContainerInspectResponse) -> bool {
+    let check = container
+        .config
+        .as_ref()
+        .and_then(|config| config.healthcheck.as_ref());
+    let Some(check) = check.and_then(in_force) else {
+        return false;
+    };
     let state = container.state.as_ref();
-    let health = state.and_then(|state| state.health.as_ref()?.status);
-    health == Some(HealthStatusEnum::UNHEALTHY)
+    let failed = state.and_then(|state| state.health.as_ref()?.failing_streak);
+    failed.is_some_and(|failed| failed >= i64::from(check.retries))
 }
 
 /// A task as a manager tells of it.
@@ -216,6 +225,20 @@ mod tests {
         }
         assert_eq!(of("r.io/app:1"), None);
         assert!(UNKNOWN.parse::<PinnedReference>().is_ok());
+    }
+
+    #[test]
+    fn a_container_that_was_stopped_is_unhealthy_only_if_its_probes_failed() {
+        let of = |streak: u32, check: serde_json::Value| {
+            let health = json!({"Status": "unhealthy", "FailingStreak": streak});
+            let inspected = json!({"State": {"Health": health}, "Config": {"Healthcheck": check}});
+            is_unhealthy(&serde_json::from_value(inspected).unwrap())
+        };
+        let check = json!({"Test": ["CMD", "true"], "Retries": 2});
+        assert!(of(2, check.clone()));
+        assert!(!of(1, check));
+        assert!(of(3, json!({"Test": ["CMD", "true"]})));
+        assert!(!of(3, json!(null)));
     }
 
     #[test]

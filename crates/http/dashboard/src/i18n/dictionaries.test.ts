@@ -69,6 +69,13 @@ describe('the sentences of the server', () => {
     expect(inRussian('Another managed workload has this name.')).toBe('Другое управляемое приложение уже носит это имя.');
   });
 
+  it('are said with the place in a Compose file that they are about', () => {
+    expect(inRussian('services.web.volumes[0] is relative, and a file that is given inline is in no folder.')).toMatch(/^services\.web\.volumes\[0\]: относительный путь.*\.$/);
+    expect(inRussian('line 3 is not valid YAML.')).toBe('строка 3: не является допустимым YAML.');
+    expect(inRussian('services.web.image has a $ that begins no variable: write $$ for a dollar that means itself.')).toContain('пишется как $$.');
+    expect(inRussian('services.web is something new.')).toBeNull();
+  });
+
   it('stay as they are where they are not', () => {
     expect(inRussian('something new')).toBeNull();
   });

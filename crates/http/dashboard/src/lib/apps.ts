@@ -1,4 +1,5 @@
 import type { Container, Workload, WorkloadState } from '../api/schema';
+import { isInline } from './source';
 
 /** What a row of the list is sorted and filtered by. */
 export interface Listed {
@@ -42,13 +43,26 @@ export function images(workload: Workload): string[] {
     counts.set(image, (counts.get(image) ?? 0) + 1);
   }
   const running = [...counts].sort((a, b) => b[1] - a[1]).map(([image]) => image);
-  const wanted = workload.current_deploy?.requested ?? workload.spec?.source.reference;
-  return running.length > 0 ? running : wanted ? [wanted] : [];
+  const wanted = asked(workload);
+  return running.length > 0 ? running : wanted !== null ? [wanted] : [];
+}
+
+/** The reference that was asked for; `null` where what runs is written in the spec. */
+function asked({ current_deploy: row, spec }: Workload): string | null {
+  const kind = row?.source_kind ?? spec?.source.kind;
+  const reference = row?.requested ?? spec?.source.reference ?? null;
+  return isInline(kind, reference) ? null : reference;
 }
 
 /** What people call what it runs: for a managed one what was asked for, not the digest that it was started by. */
 export function imageName(workload: Workload): string | null {
-  return workload.current_deploy?.requested ?? images(workload)[0] ?? null;
+  return (workload.current_deploy ? asked(workload) : null) ?? images(workload)[0] ?? null;
+}
+
+/** How many images it runs besides the one that it is called by. */
+export function otherImages(workload: Workload): number {
+  const running = images(workload);
+  return running.some((image) => image === imageName(workload)) ? running.length - 1 : 0;
 }
 
 export function matches(workload: Workload, text: string, state: WorkloadState | null): boolean {

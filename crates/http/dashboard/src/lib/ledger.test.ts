@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Deploy } from '../api/schema';
-import { duration, NOTHING, obstacle, withNewest, withOlder, withRow } from './ledger';
+import { en } from '../i18n/en';
+import { ru } from '../i18n/ru';
+import { duration, NOTHING, obstacle, requestedOf, whyFailed, withNewest, withOlder, withRow } from './ledger';
 
 function row(id: string, change: Partial<Deploy> = {}): Deploy {
   return {
@@ -9,6 +11,7 @@ function row(id: string, change: Partial<Deploy> = {}): Deploy {
     source_kind: 'image',
     reason: 'manual',
     requested: `app:${id}`,
+    parts: [],
     reference: `r/app@sha256:${id}`,
     spec_revision: 1,
     outcome: 'succeeded',
@@ -78,5 +81,20 @@ describe('what keeps from a rollback', () => {
     expect(obstacle(row('a'), true, true)).toBe('engine_unavailable');
     expect(obstacle(row('a'), true, false)).toBe('busy');
     expect(obstacle(row('a'), false, false)).toBeNull();
+  });
+});
+
+describe('a row in words', () => {
+  it('says that what was asked for is in the spec', () => {
+    expect(requestedOf(row('a', { source_kind: 'compose', requested: 'inline' }), en)).toBe('The Compose file in the spec');
+    expect(requestedOf(row('a', { source_kind: 'image', requested: 'inline' }), en)).toBe('inline');
+  });
+
+  it('names the part that failed', () => {
+    const error = { marker: 'unhealthy', message: '', part: 'db' } as const;
+    expect(whyFailed(row('a', { error }), en)).toBe('Service db: The healthcheck reported unhealthy.');
+    expect(whyFailed(row('a', { error }), ru)).toContain('Сервис db: ');
+    expect(whyFailed(row('a', { error: { ...error, part: null } }), en)).toBe('The healthcheck reported unhealthy.');
+    expect(whyFailed(row('a'), en)).toBeNull();
   });
 });

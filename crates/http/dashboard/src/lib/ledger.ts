@@ -1,4 +1,6 @@
 import type { Deploy } from '../api/schema';
+import type { Dictionary } from '../i18n/en';
+import { isInline } from './source';
 
 /** Rows of a ledger, newest first and without holes between them. */
 export interface Pages {
@@ -47,6 +49,20 @@ export function withRow(known: Pages, row: Deploy): Pages {
 export function duration(row: Deploy, now: number): number {
   const end = row.finished_at == null ? now : Date.parse(row.finished_at);
   return Math.max(0, (end - Date.parse(row.started_at)) / 1000);
+}
+
+/** What was asked for, in words where it was written in the spec. */
+export function requestedOf(row: Deploy, t: Dictionary): string {
+  return isInline(row.source_kind, row.requested) ? t.ledger.inline : row.requested;
+}
+
+/** Why a dispatch failed, with the part of it that did; `null` where nothing is said. */
+export function whyFailed({ error }: Deploy, t: Dictionary): string | null {
+  if (!error) {
+    return null;
+  }
+  const { markers, ofPart } = t.ledger;
+  return error.part ? ofPart(error.part, markers[error.marker]) : markers[error.marker];
 }
 
 /** Why a row cannot be rolled back to now; `null` when nothing that is known speaks against it. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Container, Workload } from '../api/schema';
-import { imageName, matches, restarts, runningSince, sorted, type Listed } from './apps';
+import type { Container, Deploy, Workload } from '../api/schema';
+import { imageName, matches, otherImages, restarts, runningSince, sorted, type Listed } from './apps';
 import { TimeLabels } from './axis';
-import { shortDigest, shortPinned, withoutDigest } from './reference';
+import { commit, shortCommit, shortDigest, shortPinned, withoutDigest } from './reference';
 import { Ring } from './ring';
 import { paths, parseRoute } from './route';
 import { sparkPath } from './sparkline';
@@ -60,6 +60,16 @@ describe('the list of apps', () => {
     expect(imageName(workload('a', { containers: [container({ image: 'sha256:1' }), container({ image: 'r/x:1' }), container({ image: 'r/x:1' })] }))).toBe('r/x:1');
     expect(imageName(workload('a', { containers: [] }))).toBeNull();
   });
+
+  it('calls what is written in its spec by what it runs', () => {
+    const row = { source_kind: 'compose', requested: 'inline' } as Deploy;
+    const containers = [container({ image: 'r/web@sha256:1' }), container({ image: 'r/db@sha256:2' }), container({ image: 'r/web@sha256:1' })];
+    const one = workload('a', { current_deploy: row, containers });
+    expect([imageName(one), otherImages(one)]).toEqual(['r/web@sha256:1', 1]);
+    expect(imageName({ ...one, containers: [] })).toBeNull();
+    const ofImage = workload('b', { current_deploy: { ...row, source_kind: 'image' }, containers });
+    expect([imageName(ofImage), otherImages(ofImage)]).toEqual(['inline', 0]);
+  });
 });
 
 describe('references', () => {
@@ -69,6 +79,9 @@ describe('references', () => {
     expect(shortPinned(`r/app@sha256:${digest}`)).toBe('r/app@a1b2c3d4e5f6');
     expect(shortPinned(`sha256:${digest}`)).toBe('sha256:a1b2c3d4e5f6');
     expect(shortPinned('git@deadbeef')).toBe('git@deadbeef');
+    expect(commit('git.example:8443/team/app@git:' + 'ab12'.repeat(10))).toBe('ab12'.repeat(10));
+    expect(shortCommit('app@git:' + 'ab12'.repeat(10))).toBe('ab12ab12ab12');
+    expect(commit(`r/app@sha256:${digest}`)).toBeNull();
     expect(shortDigest('r/app:1')).toBeNull();
     expect(withoutDigest(`r/app:1@sha256:${digest}`)).toBe('r/app:1');
   });

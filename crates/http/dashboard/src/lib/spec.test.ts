@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Spec } from '../api/schema';
-import { draftOf, parseNumber, placeOf, ruleOf, specOf } from './spec';
+import { parseNumber } from './reader';
+import { draftOf, placeOf, ruleOf, specOf } from './spec';
 
 const FULL: Spec = {
   name: 'web',
@@ -83,5 +84,35 @@ describe('a field that the API refuses', () => {
   it('is told without its own name', () => {
     expect(ruleOf('ports[0].host: must be 1 to 65535.', 'ports[0].host')).toBe('must be 1 to 65535.');
     expect(ruleOf('Another text.', 'name')).toBe('Another text.');
+  });
+});
+
+describe('a spec of a kind to which some fields mean nothing', () => {
+  const draft = draftOf({ ...FULL, source: { kind: 'compose', reference: '/srv/shop' } });
+
+  it('is sent without them', () => {
+    const { spec } = specOf(draft);
+    expect(Object.keys(spec).sort()).toEqual(['env', 'name', 'rollout', 'source']);
+    expect(spec.rollout).not.toHaveProperty('strategy');
+    expect(spec.rollout).toMatchObject({ min_healthy_s: 4, on_unhealthy: 'notify' });
+  });
+
+  it('has no mistakes in them, for nobody could see them', () => {
+    expect(specOf({ ...draft, cpus: 'two', replicas: '', ports: [{ host: 'x', container: '', host_ip: '', protocol: 'tcp' }] }).mistakes).toEqual({});
+  });
+
+  it('has none inside of a list either', () => {
+    const swarm = draftOf({ ...FULL, source: { kind: 'swarm', reference: 'r/app:1' } });
+    expect(specOf(swarm).spec.ports).toEqual([{ host: 18080, container: 80, host_ip: null, protocol: 'udp' }]);
+    expect(placeOf('ports[0].host_ip', swarm)).toBeNull();
+    expect(placeOf('ports[0].host', swarm)).toBe('ports[0].host');
+  });
+
+  it('has no place for them', () => {
+    expect(placeOf('ports[0].host', draft)).toBeNull();
+    expect(placeOf('replicas', draft)).toBeNull();
+    expect(placeOf('rollout.strategy', draft)).toBeNull();
+    expect(placeOf('rollout.watch_s', draft)).toBe('rollout.watch_s');
+    expect(placeOf('source.reference', draft)).toBe('source.reference');
   });
 });

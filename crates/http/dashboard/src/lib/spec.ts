@@ -1,13 +1,15 @@
-import type { EnvVar, OnUnhealthy, Port, Protocol, RestartPolicy, Rollout, Spec, StrategyChoice } from '../api/schema';
+import type { OnUnhealthy, Port, Protocol, RestartPolicy, Rollout, Spec, StrategyChoice } from '../api/schema';
 import { MIB } from './format';
+import { Reader, type Mistakes } from './reader';
+import { draftOfSource, placeOfSource, sourceOf, type SourceDraft } from './source';
+import { draftOfVariable, variableOf, type Variable } from './variables';
 
 /** A spec as a form holds it: texts, as they are typed. */
 export interface Draft {
   name: string;
-  kind: string;
-  reference: string;
+  source: SourceDraft;
   command: string[];
-  env: { name: string; kind: 'value' | 'secret'; text: string }[];
+  env: Variable[];
   ports: { host: string; container: string; host_ip: string; protocol: Protocol }[];
   mounts: { source: string; target: string; read_only: boolean }[];
   networks: string[];
@@ -29,12 +31,6 @@ export interface Draft {
   };
 }
 
-/** What is wrong with what was typed, found before anything is sent. */
-export type Mistake = 'required' | 'notANumber' | 'twice';
-
-/** Mistakes by the path that the API gives a field, such as `ports[0].host`. */
-export type Mistakes = Record<string, Mistake>;
-
 export const PROTOCOLS: Protocol[] = ['tcp', 'udp', 'sctp'];
 export const RESTARTS: RestartPolicy[] = ['no', 'always', 'unless-stopped', 'on-failure'];
 export const STRATEGIES: StrategyChoice[] = ['auto', 'recreate', 'verify_then_swap', 'start_then_stop'];
@@ -42,14 +38,13 @@ export const ON_UNHEALTHY: OnUnhealthy[] = ['keep', 'notify', 'rollback'];
 
 const text = (value: number | null | undefined): string => (value == null ? '' : String(value));
 
-/** The draft of a spec; of none, that of a new one, with the values that the API takes for what is left out. */
-export function draftOf(spec: Spec | null): Draft {
+/** The draft of a spec; of none, that of a new one of a kind, with the values that the API takes for what is left out. */
+export function draftOf(spec: Spec | null, kind = 'image'): Draft {
   const check = spec?.healthcheck ?? null;
   const rollout: Rollout = spec?.rollout ?? {};
   return {
     name: spec?.name ?? '',
-    kind: spec?.source.kind ?? 'image',
-    reference: spec?.source.reference ?? '',
+    source: draftOfSource(spec?.source ?? { kind, reference: '' }),
     command: [...(spec?.command ?? [])],
     env: (spec?.env ?? []).map(draftOfVariable),
     ports: (spec?.ports ?? []).map(draftOfPort),
@@ -79,11 +74,6 @@ export function draftOf(spec: Spec | null): Draft {
   };
 }
 
-function draftOfVariable(variable: EnvVar): Draft['env'][number] {
-  const secret = variable.secret ?? null;
-  return { name: variable.name, kind: secret === null ? 'value' : 'secret', text: secret ?? variable.value ?? '' };
-}
-
 function draftOfPort(port: Port): Draft['ports'][number] {
   return {
     host: text(port.host),
@@ -93,49 +83,46 @@ function draftOfPort(port: Port): Draft['ports'][number] {
   };
 }
 
-/** A number as people write it, with a comma or a point; `null` for what is none. */
-export function parseNumber(typed: string): number | null {
-  const plain = typed.trim().replace(',', '.');
-  return /^-?\d+(\.\d+)?$/.test(plain) ? Number(plain) : null;
-}
+/** Fields of a spec that mean nothing to a kind: what runs says them itself. */
+const FOREIGN: Record<string, readonly string[]> = {
+  compose: ['command', 'ports', 'mounts', 'networks', 'labels', 'replicas', 'memory_limit', 'cpus', 'restart', 'healthcheck', 'rollout.strategy'],
+  swarm: ['ports.host_ip'],
+};
 
-/** Reads the numbers of a draft and keeps what cannot be read. */
-class Reader {
-  readonly mistakes: Mistakes = {};
-
-  number(field: string, typed: string): number {
-    const value = parseNumber(typed);
-    if (value === null) {
-      this.mistakes[field] = typed.trim() === '' ? 'required' : 'notANumber';
-    }
-    return value ?? 0;
-  }
-
-  optional(field: string, typed: string): number | null {
-    return typed.trim() === '' ? null : this.number(field, typed);
-  }
-
-  required(field: string, typed: string): string {
-    if (typed.trim() === '') {
-      this.mistakes[field] = 'required';
-    }
-    return typed.trim();
-  }
+/** Whether a field of a spec means something to a kind. */
+export function means(kind: string, field: string): boolean {
+  const plain = field.replace(/\[\d+\]/g, '');
+  const isOf = (foreign: string) => plain === foreign || plain.startsWith(`${foreign}.`);
+  return !FOREIGN[kind]?.some(isOf);
 }
 
 /** The spec of a draft. It is whole only where there are no mistakes. What the API judges is left to the API. */
 export function specOf(draft: Draft): { spec: Spec; mistakes: Mistakes } {
   const read = new Reader();
+  const { rollout, ...spec } = whole(draft, read);
+  const meant = (field: string) => means(draft.source.kind, field);
+  return {
+    spec: { ...only(spec, meant), rollout: only(rollout ?? {}, (field) => meant(`rollout.${field}`)) },
+    mistakes: only(read.mistakes, meant),
+  };
+}
+
+/** The members that are meant; a spec that lacks the others has them as the API takes them to be. */
+function only<T extends object>(members: T, meant: (name: string) => boolean): T {
+  return Object.fromEntries(Object.entries(members).filter(([name]) => meant(name))) as T;
+}
+
+function whole(draft: Draft, read: Reader): Spec {
   const memory = read.optional('memory_limit', draft.memory);
-  const spec: Spec = {
+  return {
     name: read.required('name', draft.name),
-    source: { kind: draft.kind, reference: read.required('source.reference', draft.reference) },
+    source: sourceOf(draft.source, read),
     command: [...draft.command],
-    env: draft.env.map((variable) => ({ name: variable.name.trim(), [variable.kind]: variable.text })),
+    env: draft.env.map(variableOf),
     ports: draft.ports.map((port, i) => ({
       host: read.number(`ports[${i}].host`, port.host),
       container: read.number(`ports[${i}].container`, port.container),
-      host_ip: port.host_ip.trim() || null,
+      host_ip: (means(draft.source.kind, 'ports.host_ip') && port.host_ip.trim()) || null,
       protocol: port.protocol,
     })),
     mounts: draft.mounts.map((mount) => ({ ...mount, source: mount.source.trim(), target: mount.target.trim() })),
@@ -154,7 +141,6 @@ export function specOf(draft: Draft): { spec: Spec; mistakes: Mistakes } {
       watch_s: read.number('rollout.watch_s', draft.rollout.watch_s),
     },
   };
-  return { spec, mistakes: read.mistakes };
 }
 
 function checkOf(draft: Draft, read: Reader): NonNullable<Spec['healthcheck']> {
@@ -181,6 +167,12 @@ function labelsOf(draft: Draft, read: Reader): Record<string, string> {
 
 /** Paths of fields that a form has a place for, where the API's own path is wider or narrower than it. */
 export function placeOf(field: string, draft: Draft): string | null {
+  if (field.startsWith('source')) {
+    return placeOfSource(field, draft.source);
+  }
+  if (!means(draft.source.kind, field)) {
+    return null;
+  }
   const list = /^(env|ports|mounts|networks|command)\[(\d+)\](?:\.(\w+))?$/.exec(field);
   if (list !== null) {
     return placeInList(list[1] ?? '', Number(list[2]), list[3], draft);
@@ -204,8 +196,6 @@ function placeInList(list: string, index: number, member: string | undefined, dr
 
 const PLACES = new Set([
   'name',
-  'source.kind',
-  'source.reference',
   'command',
   'replicas',
   'memory_limit',

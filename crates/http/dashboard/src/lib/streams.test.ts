@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { advanced, BEGINNING, pulled } from './progress';
+import { advanced, BEGINNING, share } from './progress';
 import { EventParser, serverEvents, type ServerEvent } from './sse';
 
 function parsed(...pieces: string[]): ServerEvent[] {
@@ -47,14 +47,26 @@ describe('the progress of a deploy', () => {
 
   it('lists each step once, in order, and counts what was missed', () => {
     const progress = events.reduce(advanced, BEGINNING);
-    expect(progress.steps).toEqual(['resolving', 'pulling']);
+    expect(progress.steps.map(({ step }) => step)).toEqual(['resolving', 'pulling']);
     expect(progress.missed).toBe(4);
     expect(progress.outcome).toBeNull();
-    expect(pulled(progress.step)).toBe(0.5);
+    expect(progress.steps.map(share)).toEqual([null, 0.5]);
   });
 
-  it('knows no share before the size of the image is known', () => {
-    expect(pulled(events.slice(0, 2).reduce(advanced, BEGINNING).step)).toBeNull();
-    expect(pulled(null)).toBeNull();
+  it('knows no share before it is known how much there is to do', () => {
+    expect(share({ step: 'pulling', layers_done: 0, layers_total: 2, bytes_done: 0, bytes_total: 0 })).toBeNull();
+    expect(share({ step: 'building', steps_done: 0, steps_total: 0 })).toBeNull();
+    expect(share({ step: 'building', steps_done: 1, steps_total: 4 })).toBe(0.25);
+    expect(share({ step: 'rolling', done: 3, total: 3 })).toBe(1);
+    expect(share({ step: 'verifying' })).toBeNull();
+  });
+
+  it('has each part once, with what is done to it now, also when it is told again from the beginning', () => {
+    const part = (name: string, doing: string): ServerEvent => ({ event: 'step', data: JSON.stringify({ step: 'part', part: name, doing }) });
+    const told = [part('db', 'pulling'), part('web', 'pulling'), part('db', 'done'), part('web', 'waiting_for_health')];
+    const once = told.reduce(advanced, BEGINNING);
+    expect(once.parts.map(({ part, doing }) => `${part} ${doing}`)).toEqual(['db done', 'web waiting_for_health']);
+    expect(once.steps).toHaveLength(1);
+    expect(told.reduce(advanced, once).parts).toEqual(once.parts);
   });
 });

@@ -33,6 +33,7 @@ class Server {
   );
   private readonly repeater = new Repeater((signal) => this.look(signal), SYSTEM_EVERY_MS);
 
+  readonly kinds = $derived(this.system?.kinds ?? []);
   readonly engineDown = $derived(this.system !== null && !this.system.engine.available);
   readonly unreachable = $derived(this.failure?.kind === 'unreachable');
   readonly isAdmin = $derived(this.system?.identity.role === 'admin');

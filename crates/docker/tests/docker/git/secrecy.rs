@@ -1,0 +1,165 @@
+//! Where tokens go, and where they do not.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use serde_json::json;
+use shipslog_core::deploys::{FailureMarker, Outcome};
+use shipslog_core::testing::FakeSecrets;
+use shipslog_core::testing::canary::{Alphabet, Canary};
+use shipslog_test_support::GitServer;
+
+use super::conformance::read_all;
+use super::{SLEEPS, Yard, yard};
+
+async fn guarded(canary: &Canary) -> Option<Yard> {
+    let secrets = FakeSecrets::default().with("env:T", canary.value());
+    let yard = Yard::with(json!({"token": "env:T", "user": "robot"}), secrets, |plugin| {
+        plugin
+    })
+    .await?;
+    yard.server.require("robot", canary.value());
+    Some(yard)
+}
+
+/// Reads the arguments of every process, over and over, until it is asked what it saw.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<u8>>,
+}
+
+impl Watch {
+    fn begin() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut seen = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                seen.extend(arguments_of_git());
+            }
+            seen
+        });
+        Self { stop, thread }
+    }
+
+    fn end(self) -> Vec<u8> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn arguments_of_git() -> Vec<u8> {
+    let mut seen = Vec::new();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let arguments = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if arguments.windows(3).any(|word| word == b"git") {
+            seen.extend(arguments);
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_opens_the_repository_and_is_seen_nowhere() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    let watch = Watch::begin();
+    yard.publish("one");
+    let row = yard.deploy("main").await;
+    let arguments = watch.end();
+    assert_eq!(
+        (row.outcome, yard.version()),
+        (Outcome::Succeeded, "one".to_owned())
+    );
+    let remote = format!("http://{}/team/app.git", yard.server.host());
+    assert!(
+        arguments
+            .windows(remote.len())
+            .any(|window| window == remote.as_bytes()),
+        "no git was seen at work"
+    );
+    let mut kept = Vec::new();
+    read_all(yard.cache.path(), &mut kept);
+    let image = yard.engine.docker(&["image", "inspect", &super::content(&row)]);
+    let rows = format!(
+        "{:?}",
+        shipslog_core::deploys::DeployStore::all_deploys(yard.store.as_ref(), &yard.workload)
+            .await
+            .unwrap()
+    );
+    for (place, text) in [
+        ("arguments", &arguments),
+        ("the cache", &kept),
+        ("the image", &image.into_bytes()),
+        ("rows", &rows.into_bytes()),
+    ] {
+        assert_eq!(canary.find_in(text), None, "the token is in {place}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_or_none_is_denied() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    yard.publish("one");
+    yard.server.require("robot", "another");
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceDenied);
+    let Some(bare) = super::yard().await else { return };
+    bare.publish("one");
+    bare.server.require("robot", "another");
+    assert_eq!(bare.fails("main").await, FailureMarker::SourceDenied);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_there_is_missing() {
+    let options = json!({"token": "env:T"});
+    let Some(yard) = Yard::with(options, FakeSecrets::default(), |plugin| plugin).await else {
+        return;
+    };
+    assert_eq!(yard.fails("main").await, FailureMarker::SecretMissing);
+    assert!(yard.server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_is_shown_neither_to_the_servers_of_submodules_nor_where_a_redirection_leads() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    let other = GitServer::start();
+    let library = other.repository("library");
+    library.write("text", "of another").commit("library");
+    yard.repository.submodule("lib", library.url(), &library);
+    yard.publish_with("one", &format!("{SLEEPS}COPY lib/text /\n"));
+    assert_eq!(yard.runs("main").await.1, "one");
+    assert_eq!(yard.file("/text"), "of another");
+    yard.server.redirect("/team", &format!("http://{}", other.host()));
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceNotFound);
+    let shown: Vec<_> = other
+        .seen()
+        .into_iter()
+        .filter_map(|seen| seen.authorization)
+        .collect();
+    assert!(!other.seen().is_empty() && shown.is_empty(), "{shown:?}");
+}
+
+#[tokio::test]
+async fn without_a_token_a_redirection_is_followed() {
+    let Some(yard) = yard().await else { return };
+    yard.publish("one");
+    let other = GitServer::start();
+    other.redirect("/team", &format!("http://{}", yard.server.host()));
+    let row = yard
+        .deploy_reference(&format!("http://{}/team/app.git#main", other.host()))
+        .await;
+    assert_eq!(
+        (row.outcome, yard.version()),
+        (Outcome::Succeeded, "one".to_owned())
+    );
+}

@@ -1,0 +1,204 @@
+//! From a reference to a commit.
+
+use std::time::Duration;
+
+use serde_json::json;
+use shipslog_core::deploys::FailureMarker;
+use shipslog_core::testing::FakeSecrets;
+use shipslog_docker::GitPlugin;
+
+use super::{Yard, commit_of, content, yard};
+
+#[tokio::test]
+async fn branches_tags_and_commits_stand_for_commits() {
+    let Some(yard) = yard().await else { return };
+    let one = yard.publish("one");
+    yard.repository.tag("v1", None).tag("noted", Some("a note"));
+    let two = yard.publish("two");
+    yard.repository.branch("v1.x/side");
+    let three = yard.publish("three");
+    for (reference, commit, version) in [
+        ("main", &two, "two"),
+        ("v1", &one, "one"),
+        ("noted", &one, "one"),
+        ("v1.x/side", &three, "three"),
+        (one.as_str(), &one, "one"),
+        ("refs/heads/main", &two, "two"),
+    ] {
+        let (pin, runs) = yard.runs(reference).await;
+        assert_eq!(
+            (commit_of(&pin), runs.as_str()),
+            (commit.as_str(), version),
+            "{reference}"
+        );
+        let name = format!("{}/team/app.git", yard.server.host());
+        assert_eq!(pin.reference.name(), Some(name.as_str()));
+    }
+    let row = yard.deploy_reference(yard.repository.url()).await;
+    assert_eq!(commit_of(row.pin.as_ref().unwrap()), two, "the default branch");
+}
+
+#[tokio::test]
+async fn a_branch_that_was_forced_and_a_tag_that_moved_are_followed_with_either_cache() {
+    for configured in [|plugin: GitPlugin| plugin, GitPlugin::with_whole_history] {
+        let Some(yard) = Yard::with(json!({}), FakeSecrets::default(), configured).await else {
+            return;
+        };
+        yard.publish("base");
+        yard.publish("taken back");
+        yard.repository.tag("live", Some("first"));
+        assert_eq!(yard.runs("main").await.1, "taken back");
+        assert_eq!(yard.runs("live").await.1, "taken back");
+        yard.repository.take_back();
+        let forced = yard.publish("forced");
+        yard.repository.tag("live", Some("moved"));
+        let (pin, runs) = yard.runs("main").await;
+        assert_eq!((commit_of(&pin), runs.as_str()), (forced.as_str(), "forced"));
+        assert_eq!(yard.runs("live").await.1, "forced");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_gives_out_no_single_commits_is_asked_for_all_of_them() {
+    let Some(yard) = yard().await else { return };
+    yard.server.be_old();
+    let old = yard.publish("old");
+    yard.publish("new");
+    assert_eq!(yard.runs("main").await.1, "new");
+    assert_eq!(yard.runs(&old).await.1, "old");
+    let unknown = "0123456789abcdef0123456789abcdef01234567";
+    assert_eq!(yard.fails(unknown).await, FailureMarker::SourceNotFound);
+    assert_eq!(yard.version(), "old");
+}
+
+#[tokio::test]
+async fn submodules_come_along_at_their_commits() {
+    let Some(yard) = yard().await else { return };
+    let (library, inner) = (
+        yard.server.repository("team/library"),
+        yard.server.repository("inner"),
+    );
+    inner.write("deep", "deep down").commit("inner");
+    library
+        .write("text", "as bound")
+        .submodule("inner", "../../inner.git", &inner)
+        .commit("library");
+    yard.repository.submodule("lib", "../library.git", &library);
+    let dockerfile = format!("{}COPY lib/text lib/inner/deep /\n", super::SLEEPS);
+    yard.publish_with("one", &dockerfile);
+    library.write("text", "newer").commit("newer");
+    assert_eq!(yard.runs("main").await.1, "one");
+    assert_eq!(
+        (yard.file("/text"), yard.file("/deep")),
+        ("as bound".to_owned(), "deep down".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn submodules_that_are_fetched_in_another_way_are_refused() {
+    for address in [
+        "file:///etc",
+        "ext::touch /tmp/x",
+        "/etc",
+        "git@host:x.git",
+        "-x",
+        "https://u:p@h/x",
+    ] {
+        let Some(yard) = yard().await else { return };
+        yard.repository.write("x", "x").commit("something to bind to");
+        yard.repository.submodule("lib", address, &yard.repository);
+        yard.publish("one");
+        assert_eq!(
+            yard.fails("main").await,
+            FailureMarker::SourceInvalid,
+            "{address}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found_and_what_ran_goes_on() {
+    let Some(yard) = yard().await else { return };
+    yard.publish("one");
+    assert_eq!(yard.runs("main").await.1, "one");
+    let unknown = "0123456789abcdef0123456789abcdef01234567";
+    for reference in ["nosuch", "refs/heads/nosuch", unknown, "deadbeef"] {
+        assert_eq!(
+            yard.fails(reference).await,
+            FailureMarker::SourceNotFound,
+            "{reference}"
+        );
+    }
+    let absent = format!("http://{}/nosuch.git", yard.server.host());
+    let row = yard.deploy_reference(&absent).await;
+    assert_eq!(row.outcome.marker(), Some(FailureMarker::SourceNotFound));
+    assert_eq!(
+        (yard.version(), first.outcome),
+        ("one".to_owned(), Outcome::Succeeded)
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_or_silent_is_unreachable() {
+    let quick = |plugin: GitPlugin| plugin.with_silence_limit(Duration::from_secs(2));
+    let Some(mut yard) = Yard::with(json!({}), FakeSecrets::default(), quick).await else {
+        return;
+    };
+    let commit = yard.publish("one");
+    let first = yard.deploy("main").await;
+    yard.server.stop();
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceUnreachable);
+    // What cannot move is taken from the cache.
+    assert_eq!(content(&yard.deploy(&commit).await), content(&first));
+    yard.server.resume();
+    yard.server.hang();
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceUnreachable);
+    assert_eq!(yard.version(), "one");
+}
+
+#[tokio::test]
+async fn what_a_git_that_was_ended_left_behind_does_no_harm() {
+    let Some(yard) = yard().await else { return };
+    yard.publish("one");
+    yard.deploy("main").await;
+    let cached = std::fs::read_dir(yard.cache.path().join("repositories")).unwrap();
+    for repository in cached {
+        let folder = repository.unwrap().path();
+        for lock in [
+            "shallow.lock",
+            "packed-refs.lock",
+            "config.lock",
+            "refs/shipslog/incoming.lock",
+        ] {
+            std::fs::write(folder.join(lock), "").unwrap();
+        }
+    }
+    yard.publish("two");
+    assert_eq!(yard.runs("main").await.1, "two");
+}
+
+#[tokio::test]
+async fn references_that_lead_elsewhere_are_refused_by_their_field() {
+    let Some(yard) = yard().await else { return };
+    for reference in [
+        "ext::sh",
+        "file:///srv/app.git",
+        "-uhttps://host/a",
+        "https://user:SECRET@host/app.git",
+        "ssh://host/app",
+        "https://host/a#main:../x",
+        "https://host/a#-x",
+    ] {
+        let error = yard.refused(reference, json!({})).expect(reference);
+        assert_eq!(error.field, "source.reference", "{reference}");
+        assert!(!error.message.contains("SECRET"));
+    }
+    let error = yard
+        .refused("https://host/a", json!({"dockerfile": "../Dockerfile"}))
+        .unwrap();
+    assert_eq!(error.field, "source.options.dockerfile");
+    assert_eq!(
+        yard.refused("https://host/a", json!({"dockerfile": "web/Dockerfile"})),
+        None
+    );
+}
