@@ -12,6 +12,7 @@ mod embedding;
 mod faults;
 mod harness;
 mod kills;
+mod kinds;
 mod live;
 mod main_path;
 mod metrics;
