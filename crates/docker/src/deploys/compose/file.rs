@@ -116,11 +116,24 @@ impl ComposeFile {
         self
     }
 
-    /// Whether the tool has to find other files beside it.
+    /// Every service, whether it is to run or not.
+    pub(super) fn all_services(&self) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
+        let listed = self.root.get("services").and_then(Value::as_object);
+        listed
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_object()?)))
+    }
+
+    /// Whether the tool has to find other files beside it to run what was pinned.
     pub(super) fn needs_folder(&self) -> bool {
-        let services = self.root.get("services").and_then(Value::as_object);
-        let mut values = services.into_iter().flatten().map(|(_, value)| value);
-        values.any(|value| value.get("build").is_some() || value.get("env_file").is_some())
+        self.all_services().any(|(_, service)| reads_files(service))
+    }
+
+    /// Whether a service's image is built.
+    pub(super) fn is_built(&self, service: &Map<String, Value>) -> bool {
+        let listed = self.root.get("services").and_then(Value::as_object);
+        listed.is_some_and(|all| rules::says(all, service, "build"))
     }
 
     /// What stands under `version`, which every file of a project has to repeat.
@@ -199,10 +212,16 @@ impl ComposeFile {
             .for_each(|value| collect_variables(value, &mut used));
         let used: Vec<&EnvVar> = env.iter().filter(|var| used.contains(&var.name)).collect();
         // What is in such a file is the commit's, too.
-        let has_files = own.is_some_and(|own| own.get("env_file").is_some());
+        let has_files = own.and_then(Value::as_object).is_some_and(reads_files);
         let commit = self.commit.as_ref().filter(|_| has_files || extends);
         digest(serde_json::json!([said, used, commit]).to_string().as_bytes())
     }
+}
+
+fn reads_files(service: &Map<String, Value>) -> bool {
+    ["env_file", "label_file"]
+        .iter()
+        .any(|field| service.contains_key(*field))
 }
 
 /// `sha256:` and 64 digits.
@@ -245,7 +264,11 @@ pub(super) fn limits() -> Options {
 fn explain(error: &Error) -> FileError {
     let place = error.location().map(|at| format!("line {}", at.line()));
     let problem = match error.without_snippet() {
-        Error::Budget { .. } => "is too much: too many nodes, anchors or levels",
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => "is too much: too many nodes, anchors or levels",
         _ => "is not valid YAML",
     };
     FileError::new(place.unwrap_or_default(), problem)

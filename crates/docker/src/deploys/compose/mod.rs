@@ -1,11 +1,12 @@
 //! Deploys of Compose files.
 
-mod child;
 mod containers;
 mod file;
+mod paths;
 mod plan;
 mod project;
 mod replace;
+mod replaced;
 mod resolve;
 mod rules;
 mod said;
@@ -32,7 +33,7 @@ use super::repository::Repositories;
 use crate::DockerEngine;
 use containers::Container;
 use plan::ComposePlan;
-use tool::Toolbox;
+use tool::{Tool, Toolbox};
 
 const COMPOSE: &str = "compose";
 /// What a service's container was made from, as a digest: what does not differ in it need not be made anew.
@@ -80,9 +81,11 @@ impl ComposePlugin {
         }
     }
 
-    /// Reads `config.json` in this folder instead.
+    /// Reads `config.json` in this folder instead, and has the Docker client look there for its plugins.
     #[must_use]
     pub fn with_docker_config(mut self, folder: impl Into<PathBuf>) -> Self {
+        let folder: PathBuf = folder.into();
+        self.toolbox = self.toolbox.with_docker_config(folder.clone());
         self.image = self.image.with_docker_config(folder);
         self
     }
@@ -90,7 +93,7 @@ impl ComposePlugin {
     /// Looks for Compose, and has it look for its helpers, in these folders instead; they are written as in `PATH`.
     #[must_use]
     pub fn with_path(mut self, path: impl Into<OsString>) -> Self {
-        self.toolbox = Toolbox::in_path(path.into());
+        self.toolbox = self.toolbox.in_path(path.into());
         self
     }
 
@@ -119,15 +122,13 @@ impl DispatchPlugin for ComposePlugin {
     }
 
     async fn readiness(&self) -> Readiness {
-        match self.toolbox.tool().await {
-            Some(tool) => Readiness {
-                uses: vec![tool.name()],
-                missing: Vec::new(),
-            },
-            None => Readiness {
-                uses: Vec::new(),
-                missing: vec![MISSING.to_owned()],
-            },
+        let tool = self.toolbox.tool().await;
+        let missing = tool.is_none().then(|| MISSING.to_owned());
+        // Most files are in no repository: to lack Git is no reason to refuse them.
+        let git = self.repositories.readiness().await;
+        Readiness {
+            uses: tool.iter().map(Tool::name).chain(git.uses).collect(),
+            missing: missing.into_iter().collect(),
         }
     }
 

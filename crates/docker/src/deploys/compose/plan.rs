@@ -52,18 +52,18 @@ impl ComposePlan {
         Ok(file.at(self.repository.as_ref().map(|tracked| tracked.commit.clone())))
     }
 
-    /// The pin: the digest of the plan stands for all of it.
+    /// The pin: the digest of the plan stands for all of it; for a file of a repository, the commit is shown beside it.
     pub(super) fn into_pinned(self) -> Result<Pinned, DispatchError> {
         let broken = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be written");
         let text = serde_json::to_string(&self).map_err(broken)?;
-        let (content, reference) = (
-            digest(text.as_bytes()),
-            format!("compose@{}", digest(text.as_bytes())),
-        );
-        let unfit = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be pinned");
-        let content: PinnedReference = content.parse().map_err(unfit)?;
-        let reference: PinnedReference = reference.parse().map_err(unfit)?;
-        let mut pin = Pin::new(reference, content);
+        let digest = digest(text.as_bytes());
+        let reference = match &self.repository {
+            Some(tracked) => tracked.pin(),
+            None => format!("compose@{digest}").parse().ok(),
+        };
+        let unfit = || DispatchError::new(FailureMarker::Internal, "the plan cannot be pinned");
+        let content: PinnedReference = digest.parse().map_err(|_| unfit())?;
+        let mut pin = Pin::new(reference.ok_or_else(unfit)?, content);
         pin.parts = self.images;
         let plan = Some(Plan::new(text));
         Ok(Pinned { pin, plan })

@@ -17,9 +17,10 @@ use shipslog_core::secret::Secret;
 use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
+use super::super::child::{self, Limit, Output, Unended};
 use super::super::repository::Checkout;
-use super::child::{self, Output, Unended};
 use super::file::{ComposeFile, limits};
+use super::plan::ComposePlan;
 use super::said::{BuildSteps, Doing, failed};
 use super::tool::{Tool, Toolbox};
 use super::{COMPOSE, DEFINITION};
@@ -44,7 +45,6 @@ pub(super) struct Project {
     pub(super) tool: Tool,
     pub(super) toolbox: Toolbox,
     pub(super) engine: DockerEngine,
-    pub(super) docker_config: Option<PathBuf>,
     /// Its folder: for the time that the tool runs, its files are here.
     pub(super) folder: PathBuf,
     pub(super) name: String,
@@ -89,8 +89,26 @@ pub(super) fn overlay(
     overlay
 }
 
+/// The same for what was pinned. Nothing is built any more, and what was built from may be gone; the tool wants a folder to be there all the
+/// same, for which its own will do.
+pub(super) fn pinned_overlay(
+    file: &ComposeFile,
+    workload: &WorkloadId,
+    variables: &[EnvVar],
+    plan: &ComposePlan,
+    folder: &Path,
+) -> Value {
+    let mut overlay = overlay(file, workload, variables, &pinned_images(&plan.images));
+    for (name, service) in file.all_services() {
+        if file.is_built(service) {
+            overlay["services"][name]["build"] = json!({"context": folder});
+        }
+    }
+    overlay
+}
+
 /// The images of a plan, by their ids.
-pub(super) fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
+fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
     let by_id = |(name, pin): (&PartName, &PartPin)| (name.clone(), pin.content.as_str().to_owned());
     images.iter().map(by_id).collect()
 }
@@ -185,7 +203,7 @@ impl Project {
             Doing::Reading => Output::Kept(MAX_CONFIG),
             _ => Output::Said,
         };
-        let ended = child::run(command, limit, output, told).await;
+        let ended = child::run(command, Limit::Total(limit), output, told).await;
         drop(files);
         match ended {
             Ok(ended) if ended.status.success() => Ok(ended.output),
@@ -209,7 +227,6 @@ impl Project {
         let address =
             address.map_err(|fault| DispatchError::new(FailureMarker::EngineUnavailable, fault.detail()))?;
         command.env("DOCKER_HOST", address);
-        command.envs(self.docker_config.iter().map(|folder| ("DOCKER_CONFIG", folder)));
         command.envs([
             ("COMPOSE_IGNORE_ORPHANS", "true"),
             ("COMPOSE_HTTP_TIMEOUT", "600"),
@@ -311,8 +328,13 @@ async fn take_lock(folder: &Path) -> Result<File, DispatchError> {
     }
 }
 
+/// Makes the folder of a project, which nobody else can read.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 fn open_lock(folder: &Path) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make_folder(folder)?;
     let mut options = File::options();
     options
         .read(true)
@@ -323,13 +345,13 @@ fn open_lock(folder: &Path) -> io::Result<File> {
     options.open(folder.join(LOCK))
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
     io::Write::write_all(&mut options.open(path)?, text.as_bytes())
 }
 
-fn no_folder(error: &io::Error) -> DispatchError {
+pub(super) fn no_folder(error: &io::Error) -> DispatchError {
     let detail = format!("the folder of the project: {}", error.kind());
     DispatchError::new(FailureMarker::Internal, detail)
 }

@@ -9,6 +9,7 @@ use shipslog_core::deploys::{
 use super::super::pull::content;
 use super::ComposePlugin;
 use super::file::ComposeFile;
+use super::paths;
 use super::plan::{ComposePlan, unusable};
 use super::project::{Project, overlay};
 
@@ -26,10 +27,15 @@ impl ComposePlugin {
         let file = plan.parse()?;
         file.check_variables(&job.spec.env)
             .map_err(|error| unusable(&error))?;
+        if let (Some(tree), Some(tracked)) = (&source.tree, &plan.repository) {
+            paths::keep_within(tree, &tracked.folder, &file).await?;
+        }
         plan.project = self.project_name(job).await?;
         let tags = tags_of_built(&file, &plan.project, job);
         let over = overlay(&file, &job.workload, &job.spec.env, &tags);
-        let project = self.project(&job.workload, &plan, over, job.env.clone(), source.tree).await?;
+        let project = self
+            .project(&job.workload, &plan, over, job.env.clone(), source.tree)
+            .await?;
         let images = project.images().await?;
         plan.images = self.pin_images(&file, &project, &images, &job.progress).await?;
         plan.into_pinned()

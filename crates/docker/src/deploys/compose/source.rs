@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Job, Record, RollbackRefusal};
+use shipslog_core::deploys::{
+    DeployStep, DispatchError, FailureMarker, Job, PinnedReference, Record, RollbackRefusal,
+};
 use shipslog_core::secret::SecretSource;
 use shipslog_core::workloads::{FieldError, Spec};
 
@@ -53,7 +55,7 @@ impl Location {
 }
 
 /// A file that was read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Source {
     pub(super) text: String,
     /// What paths in it are relative to, on the host.
@@ -75,6 +77,12 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
+    /// What the ledger shows.
+    pub(super) fn pin(&self) -> Option<PinnedReference> {
+        let (url, commit) = self.parsed()?;
+        url.pin(&commit)
+    }
+
     fn parsed(&self) -> Option<(RepositoryUrl, Commit)> {
         Some((RepositoryUrl::parse(&self.url).ok()?, self.commit.parse().ok()?))
     }
@@ -86,17 +94,17 @@ impl ComposePlugin {
         let options = options(&job.spec)?;
         match Location::parse(&job.requested).map_err(|error| refused(&error))? {
             Location::Inline => {
-                let missing = || DispatchError::new(FailureMarker::SourceInvalid, "there is no file in the options");
+                let missing =
+                    || DispatchError::new(FailureMarker::SourceInvalid, "there is no file in the options");
+                let text = options.file.ok_or_else(missing)?;
                 Ok(Source {
-                    text: options.file.ok_or_else(missing)?,
-                    folder: None,
-                    repository: None,
-                    tree: None,
+                    text,
+                    ..Source::default()
                 })
             }
             Location::Path(path) => {
                 job.progress.step(DeployStep::Fetching);
-                from_disk(path).await
+                from_host(path).await
             }
             Location::Repository(reference) => self.from_repository(job, &reference, &options).await,
         }
@@ -113,19 +121,18 @@ impl ComposePlugin {
         job.progress.step(DeployStep::Fetching);
         let commit = self.repositories.resolve(reference, &access).await?;
         let tree = self.repositories.check_out(url, &commit, &access).await?;
-        let found = from_disk(tree.within(reference.path()).await?).await?;
-        let folder = found.folder.unwrap_or_default();
-        // Through a link the file itself may still be elsewhere.
-        let outside = |_| DispatchError::new(FailureMarker::SourceInvalid, "the file leads out of the repository");
-        let folder = folder.strip_prefix(tree.root()).map_err(outside)?.to_owned();
+        let (folder, file) = located(&tree, reference.path()).await?;
+        let text = read(file).await?;
+        let outside = |_| DispatchError::new(FailureMarker::Internal, "the file is not where it was found");
+        let repository = Tracked {
+            url: url.to_string(),
+            commit: commit.as_str().to_owned(),
+            folder: folder.strip_prefix(tree.root()).map_err(outside)?.to_owned(),
+        };
         Ok(Source {
-            text: found.text,
+            text,
             folder: None,
-            repository: Some(Tracked {
-                url: url.to_string(),
-                commit: commit.as_str().to_owned(),
-                folder,
-            }),
+            repository: Some(repository),
             tree: Some(Arc::new(tree)),
         })
     }
@@ -149,7 +156,11 @@ impl ComposePlugin {
     }
 
     /// Whether what a plan needs beside its file is there.
-    pub(super) async fn has_folder(&self, plan: &ComposePlan, target: &Record) -> Result<(), RollbackRefusal> {
+    pub(super) async fn has_folder(
+        &self,
+        plan: &ComposePlan,
+        target: &Record,
+    ) -> Result<(), RollbackRefusal> {
         if plan.folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
             return Err(RollbackRefusal::PlanMissing);
         }
@@ -173,41 +184,67 @@ fn options(spec: &Spec) -> Result<ComposeOptions, DispatchError> {
     spec.source.options.read().map_err(|error| refused(&error))
 }
 
-/// Disks may be slow, or on a network.
-async fn from_disk(path: PathBuf) -> Result<Source, DispatchError> {
-    let reading = tokio::task::spawn_blocking(move || from_host(&path));
-    let broken = |_| DispatchError::new(FailureMarker::Internal, "reading the file was broken off");
-    reading.await.map_err(broken)?
+async fn from_host(path: PathBuf) -> Result<Source, DispatchError> {
+    let file = match is_folder(&path).await {
+        true => in_folder(&path).await?,
+        false => path,
+    };
+    let folder = file.parent().map(Path::to_owned);
+    let text = read(file).await?;
+    Ok(Source {
+        text,
+        folder,
+        ..Source::default()
+    })
 }
 
-fn from_host(path: &Path) -> Result<Source, DispatchError> {
-    let file = match path.is_dir() {
-        true => NAMES
-            .iter()
-            .map(|name| path.join(name))
-            .find(|file| file.is_file()),
-        false => Some(path.to_owned()),
-    };
-    let missing = |detail| DispatchError::new(FailureMarker::SourceNotFound, detail);
-    let file = file.ok_or_else(|| missing("the folder has no Compose file"))?;
-    let text = read(&file).map_err(|error| match error.kind() {
+/// The folder in which a path of a repository names a file, and the file itself: a link may lead to it from there.
+async fn located(tree: &Checkout, path: &str) -> Result<(PathBuf, PathBuf), DispatchError> {
+    let named = tree.within(path).await?;
+    if is_folder(&named).await {
+        let file = tree.within(in_folder(&named).await?).await?;
+        return Ok((named, file));
+    }
+    let parent = Path::new(path).parent().unwrap_or(Path::new(""));
+    Ok((tree.within(parent).await?, named))
+}
+
+async fn is_folder(path: &Path) -> bool {
+    tokio::fs::metadata(path).await.is_ok_and(|found| found.is_dir())
+}
+
+/// The file that Compose would take in a folder.
+async fn in_folder(folder: &Path) -> Result<PathBuf, DispatchError> {
+    for file in NAMES.map(|name| folder.join(name)) {
+        if tokio::fs::metadata(&file)
+            .await
+            .is_ok_and(|found| found.is_file())
+        {
+            return Ok(file);
+        }
+    }
+    Err(missing("the folder has no Compose file"))
+}
+
+/// Disks may be slow, or on a network.
+async fn read(file: PathBuf) -> Result<String, DispatchError> {
+    let reading = tokio::task::spawn_blocking(move || read_bounded(&file));
+    let read = reading.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+    read.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => missing("there is no such file"),
         kind => DispatchError::new(
             FailureMarker::SourceInvalid,
             format!("the file cannot be read: {kind}"),
         ),
-    })?;
-    let folder = file.parent().map(Path::to_owned);
-    Ok(Source {
-        text,
-        folder,
-        repository: None,
-        tree: None,
     })
 }
 
+fn missing(detail: &str) -> DispatchError {
+    DispatchError::new(FailureMarker::SourceNotFound, detail)
+}
+
 /// One byte more than is allowed is enough to refuse it. A pipe or device would never end.
-fn read(path: &Path) -> io::Result<String> {
+fn read_bounded(path: &Path) -> io::Result<String> {
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -35,7 +35,10 @@ pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
     }
     match (location, options.file) {
         (Location::Inline, Some(file)) => check_file(&file, spec),
-        (Location::Inline, None) => Err(FieldError::new("source.options.file", "must hold the Compose file")),
+        (Location::Inline, None) => Err(FieldError::new(
+            "source.options.file",
+            "must hold the Compose file",
+        )),
         (_, Some(_)) => Err(FieldError::new(
             "source.options.file",
             "can only be given with the reference inline",

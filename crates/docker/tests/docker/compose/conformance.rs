@@ -13,7 +13,7 @@ use shipslog_store::SqliteStore;
 use shipslog_test_support::{Cleanup, Engine, ImageSpec, Registry, free_port, unique};
 use tempfile::TempDir;
 
-use crate::bench::at;
+use crate::bench::{at, read_all};
 use crate::conformance::{page, shown_at};
 
 struct Services {
@@ -94,17 +94,7 @@ impl PluginRig for Services {
     }
 
     fn kept_on_disk(&self) -> Vec<u8> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.folder.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.path() {
-                    path if path.is_dir() => folders.push(path),
-                    path => found.extend(std::fs::read(path).unwrap_or_default()),
-                }
-            }
-        }
-        found
+        read_all(self.folder.path())
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod conformance;
 mod deploys;
+mod repository;
 mod secrecy;
 mod shop;
 mod sources;
+mod tools;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,24 +15,57 @@ use shipslog_test_support::{Health, ImageSpec};
 
 use super::shop::{failure, shop};
 
-/// Arguments of every Compose that was seen while something went on, read as fast as can be, each with what it has for a standard input.
-fn arguments_seen(stop: &AtomicBool) -> Vec<u8> {
-    let mut seen = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+/// Reads what every Compose is given, over and over, until it is asked what it saw.
+pub(super) struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Seen>,
+}
+
+/// What was seen of processes.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Their arguments, and the file that each has for a standard input.
+    pub(super) arguments: Vec<u8>,
+    pub(super) environments: Vec<u8>,
+}
+
+impl Watch {
+    pub(super) fn begin() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut seen = Seen::default();
+            while !stopped.load(Ordering::Relaxed) {
+                seen.look();
+                thread::sleep(Duration::from_millis(2));
+            }
+            seen
+        });
+        Self { stop, thread }
+    }
+
+    pub(super) fn end(self) -> Seen {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+impl Seen {
+    fn look(&mut self) {
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let mut arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let input = fs::read_link(entry.path().join("fd/0")).unwrap_or_default();
             arguments.extend(input.as_os_str().as_encoded_bytes());
-            if arguments.windows(7).any(|part| part == b"compose") && !contains(&seen, &arguments) {
-                seen.extend(arguments);
+            if contains(&arguments, b"compose") && !contains(&self.arguments, &arguments) {
+                self.arguments.extend(arguments);
+                let environment = fs::read(entry.path().join("environ"));
+                self.environments.extend(environment.unwrap_or_default());
             }
         }
-        std::thread::sleep(Duration::from_millis(2));
     }
-    seen
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
+pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len().max(1)).any(|at| at == part)
 }
 
@@ -49,14 +83,9 @@ async fn a_secret_is_in_the_container_and_in_neither_plan_nor_row_nor_arguments_
     shop.revise(shop.spec(&file, &json!([{"name": "KEY", "secret": "env:KEY"}])))
         .await;
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let watching = std::thread::spawn({
-        let stop = Arc::clone(&stop);
-        move || arguments_seen(&stop)
-    });
+    let watch = Watch::begin();
     let row = shop.deploy_well().await;
-    stop.store(true, Ordering::Relaxed);
-    let seen = watching.join().unwrap();
+    let seen = watch.end().arguments;
     assert!(contains(&seen, b"--no-deps"), "the tool was never seen");
     let lock = shop.left_in_folder()[0].to_str().unwrap().as_bytes().to_vec();
     assert!(contains(&seen, &lock), "the tool does not hold the lock");
@@ -106,7 +135,7 @@ async fn a_cancelled_deploy_puts_back_what_it_replaced() {
     let Some(shop) = shop() else { return };
     shop.publish_all();
     shop.deploy_file(&shop.file(&[])).await;
-    let (images, before) = (shop.images(), shop.lives());
+    let (images, before, old) = (shop.images(), shop.lives(), shop.running("web"));
     shop.publish("api", &ImageSpec::sleeper());
     shop.publish(
         "web",
@@ -114,7 +143,7 @@ async fn a_cancelled_deploy_puts_back_what_it_replaced() {
     );
     let row = shop.start().await;
     assert!(
-        wait_for(|| shop.images()[2] != images[2]).await,
+        wait_for(|| shop.running("web").iter().any(|id| !old.contains(id))).await,
         "web was never replaced"
     );
     assert!(shop.dispatcher.cancel(&row.id));
@@ -146,7 +175,7 @@ async fn a_tool_that_outlives_its_process_is_waited_for() {
     lock.lock().unwrap();
     let mut tool = Command::new("sleep").arg("3").stdin(lock).spawn().unwrap();
     let id = shop.container("api");
-    shop.engine.docker(&["stop", "--time", "0", &id]);
+    shop.engine.docker(&["kill", &id]);
     let plugin = shop.plugin();
     let settled = plugin.settle(&shop.workload, Some(&record));
     let early = tokio::time::timeout(Duration::from_secs(1), settled).await;

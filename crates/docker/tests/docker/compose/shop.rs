@@ -85,6 +85,12 @@ impl Shop {
         self
     }
 
+    /// Deploys with this plugin from now on.
+    pub(crate) fn with_plugin(mut self, plugin: ComposePlugin) -> Self {
+        self.dispatcher = dispatcher(&self.store, plugin, &self.secrets);
+        self
+    }
+
     /// What a new process of the control plane begins with.
     pub(crate) fn restart(&mut self) {
         self.dispatcher = dispatcher(&self.store, self.plugin(), &self.secrets);
@@ -251,6 +257,15 @@ impl Shop {
             .collect()
     }
 
+    /// Ids of those of them that run.
+    pub(crate) fn running(&self, service: &str) -> Vec<String> {
+        let workload = format!("label=shipslog.workload={}", self.workload);
+        let service = format!("label=com.docker.compose.service={service}");
+        let arguments = ["ps", "--quiet", "--filter", &workload, "--filter", &service];
+        let listed = self.engine.docker(&arguments);
+        listed.lines().map(str::to_owned).collect()
+    }
+
     /// The only container of a service.
     #[track_caller]
     pub(crate) fn container(&self, service: &str) -> String {
@@ -278,7 +293,7 @@ impl Shop {
     #[track_caller]
     pub(crate) fn page(&self) -> String {
         let address = format!("127.0.0.1:{}", self.port);
-        let listens = wait_until(std::time::Duration::from_secs(10), || {
+        let listens = wait_until(std::time::Duration::from_secs(30), || {
             try_http_get(&address, "/").is_ok()
         });
         assert!(listens, "nobody listens at {address}");

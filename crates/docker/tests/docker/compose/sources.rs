@@ -201,7 +201,7 @@ fn a_file_that_cannot_be_deployed_is_refused_with_the_place() {
             "depends_on names a service that is not there",
         ),
         (
-            ", depends_on: [off]",
+            ", depends_on: [idle]",
             "depends_on names a service that has a profile, and so is not started",
         ),
         (
@@ -354,24 +354,55 @@ fn what_belongs_in_the_file_is_refused_in_the_spec() {
         refusal(&json!({"fiel": "x"}), &json!({})),
         "source.options.fiel: is not a known field"
     );
-    for reference in [
-        "compose.yaml",
-        "../x",
-        "file:///x",
-        "ext::sh",
-        "-x",
-        "git@host:x",
-        "Inline",
-    ] {
+    for reference in ["compose.yaml", "../x", "ext::sh", "-x", "git@host:x", "Inline"] {
         let source = json!({"source": {"kind": "compose", "reference": reference}});
         assert!(
             refusal(&json!({}), &source).starts_with("source.reference: must be inline"),
             "{reference}"
         );
     }
-    let source = json!({"source": {"kind": "compose", "reference": "/x", "options": options}});
-    assert_eq!(
-        refusal(&json!({}), &source),
-        "source.options.file: can only be given with the reference inline"
-    );
+    for reference in ["/x", "https://host/app.git#main"] {
+        let source = json!({"source": {"kind": "compose", "reference": reference, "options": options}});
+        assert_eq!(
+            refusal(&json!({}), &source),
+            "source.options.file: can only be given with the reference inline"
+        );
+    }
+}
+
+#[test]
+fn a_repository_that_is_not_fetched_from_is_refused_in_the_spec() {
+    let refused = |reference: &str, options: Value| {
+        let source = json!({"source": {"kind": "compose", "reference": reference, "options": options}});
+        refusal(&json!({}), &source)
+    };
+    for reference in [
+        "file:///srv/app.git",
+        "ssh://host/app",
+        "-uhttps://host/app",
+        "ext::sh -c x://",
+        "https://user:SECRET@host/app.git",
+        "https://host/app#main:../x",
+        "https://host/app#main:/etc",
+        "https://host/app#-x",
+    ] {
+        let said = refused(reference, json!({}));
+        assert!(said.starts_with("source.reference: "), "{reference}: {said}");
+        assert!(!said.contains("SECRET"));
+    }
+    let token = json!({"token": "env:T"});
+    for reference in [
+        "https://host/app.git",
+        "http://host:8080/app#main",
+        "https://host/app#v1:deploy/compose.yaml",
+    ] {
+        assert_eq!(refused(reference, token.clone()), "nothing", "{reference}");
+    }
+    for reference in ["/srv/app", "inline"] {
+        assert_eq!(
+            refused(reference, token.clone()),
+            "source.options.token: can only be given with the reference of a Git repository"
+        );
+    }
+    assert!(refused("https://host/app", json!({"token": "SECRET"})).starts_with("source.options"));
 }
