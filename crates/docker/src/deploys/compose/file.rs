@@ -263,15 +263,23 @@ pub(super) fn limits() -> Options {
 /// The reader's own words quote the file.
 fn explain(error: &Error) -> FileError {
     let place = error.location().map(|at| format!("line {}", at.line()));
-    let problem = match error.without_snippet() {
+    let problem = match is_too_much(error) {
+        true => "is too much: too many nodes, anchors or levels",
+        false => "is not valid YAML",
+    };
+    FileError::new(place.unwrap_or_default(), problem)
+}
+
+fn is_too_much(error: &Error) -> bool {
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => is_too_much(error),
         Error::Budget { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => "is too much: too many nodes, anchors or levels",
-        _ => "is not valid YAML",
-    };
-    FileError::new(place.unwrap_or_default(), problem)
+        | Error::AliasReplayStackDepthExceeded { .. } => true,
+        _ => false,
+    }
 }
 
 fn check_variables(place: &Place<'_>, value: &Value, is_set: &dyn Fn(&str) -> bool) -> Result<(), FileError> {

@@ -137,6 +137,8 @@ fn check_sources(root: &Map<String, Value>, origin: Origin) -> Result<(), FileEr
 const NO_FOLDER: &str = "is relative, and a file that is given inline is in no folder";
 const NOT_KEPT: &str =
     "is relative, and files of a repository are not kept beside what runs: build them into an image";
+/// The first generation takes them from where the file is, which is a copy; the second from the folder of the project.
+const SPLIT: &str = "is relative, and other services extend this one: Compose would look for it elsewhere";
 const UNKNOWN: &str = "names a service that is not there";
 
 /// What is wrong with files that have to be there for as long as containers run.
@@ -201,6 +203,9 @@ impl Reader<'_> {
         }
         if let Some(problem) = not_kept(self.origin) {
             self.check_volumes(problem)?;
+        }
+        if self.is_extended() {
+            self.check_extended()?;
         }
         let (mut needs, awaits_end_of) = self.depends_on()?;
         let shares = self.shares()?;
@@ -307,6 +312,18 @@ impl Reader<'_> {
         }
     }
 
+    fn is_extended(&self) -> bool {
+        let mut others = self.all.values().filter_map(Value::as_object);
+        others.any(|other| base_of(self.all, other).is_some_and(|base| std::ptr::eq(base, self.fields)))
+    }
+
+    fn check_extended(&self) -> Result<(), FileError> {
+        match paths::of_service(self.fields).first() {
+            Some(path) => Err(self.error(path.field, SPLIT)),
+            None => self.check_volumes(SPLIT),
+        }
+    }
+
     fn check_volumes(&self, problem: &'static str) -> Result<(), FileError> {
         let volumes = self.fields.get("volumes").and_then(Value::as_array);
         let place = self.place.field("volumes");
@@ -402,8 +419,11 @@ mod tests {
     use super::*;
 
     fn refusal(service: &Value) -> String {
-        let file = json!({"services": {"web": service}});
-        match check(file.as_object().unwrap(), Origin::Repository) {
+        refusal_of(&json!({"services": {"web": service}}), Origin::Repository)
+    }
+
+    fn refusal_of(file: &Value, origin: Origin) -> String {
+        match check(file.as_object().unwrap(), origin) {
             Ok(_) => "nothing".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -440,5 +460,25 @@ mod tests {
         ] {
             assert_eq!(refusal(&good), "nothing", "{good}");
         }
+    }
+
+    #[test]
+    fn what_is_extended_names_no_relative_paths() {
+        let file = |base: Value| json!({"services": {"base": base, "web": {"extends": {"service": "base"}}}});
+        for (base, field) in [
+            (json!({"build": "."}), "build"),
+            (json!({"image": "a", "env_file": "a.env"}), "env_file"),
+            (json!({"image": "a", "volumes": ["./a:/a"]}), "volumes[0]"),
+        ] {
+            let said = format!("services.base.{field} {SPLIT}");
+            assert_eq!(refusal_of(&file(base), Origin::Folder), said);
+        }
+        let built = file(json!({"build": "/srv/app"}));
+        let services = check(built.as_object().unwrap(), Origin::Folder).unwrap();
+        assert!(
+            services
+                .values()
+                .all(|service| service.is_built && !service.has_image)
+        );
     }
 }

@@ -68,8 +68,9 @@ impl Depot {
     }
 
     async fn deploys(&self, fragment: &str) -> Deploy {
+        let log = Log::capture();
         let row = self.deploy(fragment).await;
-        assert_eq!(row.outcome, Outcome::Succeeded, "{fragment}");
+        assert_eq!(row.outcome, Outcome::Succeeded, "{fragment}: {}", log.text());
         row
     }
 
@@ -136,7 +137,7 @@ async fn a_branch_is_followed_and_pinned_by_its_commit() {
 #[tokio::test]
 async fn a_rollback_needs_nothing_but_the_plan_where_no_file_is_beside_it() {
     let Some(mut depot) = depot() else { return };
-    depot.publish("README", "", &json!({}));
+    depot.publish("README", "before", &json!({}));
     depot.publish("compose.yaml", "one", &json!({}));
     let first = depot.deploys("#main").await;
     depot.repository.take_back();
@@ -162,7 +163,7 @@ async fn a_rollback_needs_nothing_but_the_plan_where_no_file_is_beside_it() {
 #[tokio::test]
 async fn files_beside_it_are_those_of_the_commit_for_as_long_as_that_can_be_had() {
     let Some(mut depot) = depot() else { return };
-    depot.publish("README", "", &json!({}));
+    depot.publish("README", "before", &json!({}));
     depot.publish_with_env_file("one");
     let first = depot.deploys("#main").await;
     assert!(depot.told().contains("TOLD=one"));
@@ -217,8 +218,7 @@ async fn what_a_repository_builds_runs_again_when_the_repository_is_gone() {
         .build(&depot.shop.engine, &base);
     let port = format!("127.0.0.1:{}:80", depot.shop.port);
     let file = json!({"services": {
-        "made": {"build": "image"},
-        "web": {"extends": {"service": "made"}, "ports": [port]},
+        "web": {"build": "image", "ports": [port]},
         "idle": {"build": "nosuch", "profiles": ["never"]},
     }});
     depot.repository.write("compose.yaml", file.to_string());

@@ -148,7 +148,7 @@ fn refusal_of_file(file: &str) -> String {
 #[test]
 fn a_file_that_cannot_be_deployed_is_refused_with_the_place() {
     let service = |text: &str| {
-        format!("services: {{web: {{image: a{text}}}, db: {{image: b}}, off: {{image: c, profiles: [x]}}}}")
+        format!("services: {{web: {{image: a{text}}}, db: {{image: b}}, idle: {{image: c, profiles: [x]}}}}")
     };
     assert_eq!(refusal_of_file(&service("")), "nothing");
     let file = |said: &str| format!("source.options.file: {said}");
