@@ -453,3 +453,94 @@ fn collect_variables(value: &Value, into: &mut BTreeSet<String>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn file(value: &Value) -> ComposeFile {
+        ComposeFile::parse(&value.to_string(), Origin::Folder).unwrap()
+    }
+
+    fn variable(name: &str, value: &str) -> EnvVar {
+        serde_json::from_value(json!({"name": name, "value": value})).unwrap()
+    }
+
+    fn definition(value: &Value, env: &[EnvVar]) -> String {
+        file(value).definition(&"web".parse().unwrap(), env)
+    }
+
+    #[test]
+    fn a_definition_is_all_that_makes_a_container_what_it_is() {
+        let one = [variable("KEY", "1"), variable("OTHER", "1")];
+        let (two, other) = (
+            [variable("KEY", "2"), variable("OTHER", "1")],
+            [variable("KEY", "1"), variable("OTHER", "2")],
+        );
+        for service in [
+            json!({"image": "a", "environment": {"X": "${KEY}"}}),
+            json!({"image": "a", "environment": ["KEY"]}),
+            json!({"image": "a", "environment": {"KEY": null}}),
+            json!({"image": "a", "volumes": ["data:/data"]}),
+            json!({"image": "a", "networks": ["back"]}),
+            json!({"image": "a", "secrets": [{"source": "key"}]}),
+            json!({"extends": "base"}),
+        ] {
+            let file = json!({
+                "services": {"web": service, "base": {"image": "b", "labels": {"k": "$KEY"}}},
+                "volumes": {"data": {"driver_opts": {"o": "${KEY}"}}}, "networks": {"back": {"name": "$KEY"}},
+                "secrets": {"key": {"environment": "KEY"}},
+            });
+            assert_ne!(definition(&file, &one), definition(&file, &two), "{service}");
+            assert_eq!(definition(&file, &one), definition(&file, &other), "{service}");
+        }
+    }
+
+    #[test]
+    fn what_others_have_is_no_part_of_a_definition() {
+        let with = |more: Value| {
+            json!({
+                "services": {"web": {"image": "a", "volumes": ["data:/data"]}, "db": {"image": "b", "volumes": ["more:/m"]}},
+                "volumes": {"data": null, "more": more},
+            })
+        };
+        let (before, after) = (with(json!(null)), with(json!({"driver": "local"})));
+        assert_eq!(definition(&before, &[]), definition(&after, &[]));
+        let named = |text: &str| file(&before).definition(&text.parse().unwrap(), &[]);
+        let changed = file(&after).definition(&"db".parse().unwrap(), &[]);
+        assert_ne!(named("db"), changed);
+    }
+
+    #[test]
+    fn what_the_first_generation_would_read_as_something_else_is_refused() {
+        let refusal = |service: Value| {
+            let file = file(&json!({"services": {"web": service}, "configs": {"c": {"file": "/c"}}}));
+            file.check_first_generation()
+                .map_err(|error| error.to_string())
+                .err()
+        };
+        let image = json!({"image": "${A:-${B}}"});
+        assert_eq!(refusal(image), Some(format!("services.web.image {NESTED}")));
+        let configs = json!({"image": "a", "configs": ["c"]});
+        assert_eq!(
+            refusal(configs),
+            Some(format!("services.web.configs {NO_CONFIGS}"))
+        );
+        assert_eq!(refusal(json!({"image": "${A:-b}", "configs": []})), None);
+    }
+
+    #[test]
+    fn anchors_and_merges_are_read_however_many_there_are() {
+        let many: String = (0..120).map(|i| format!("  s{i}: *base\n")).collect();
+        let text = format!("x-base: &base {{image: a}}\nservices:\n{many}");
+        assert_eq!(
+            ComposeFile::parse(&text, Origin::Inline).unwrap().services.len(),
+            120
+        );
+        let text = "x-a: &a {image: a}\nx-b: &b {restart: always}\nservices:\n  web: {<<: *a}\n  db: {<<: [*a, *b], restart: no}\n";
+        let read = ComposeFile::parse(text, Origin::Inline).unwrap();
+        assert!(read.services.values().all(|service| service.has_image));
+    }
+}

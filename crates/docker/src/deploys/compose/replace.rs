@@ -94,8 +94,12 @@ impl ComposePlugin {
         noted.note(&containers).map_err(|error| no_folder(&error))?;
         for container in &containers {
             tell(&work.job.progress, &container.service, PartStep::Replacing);
-            self.stop(container).await?;
-            self.set_name_aside(container).await?;
+            let (plugin, container) = (self.clone(), container.clone());
+            let aside = async move |_| {
+                plugin.stop(&container).await?;
+                plugin.set_name_aside(&container).await
+            };
+            self.image.carry_through(&work.job.workload, aside).await?;
         }
         Ok(!containers.is_empty())
     }
