@@ -1,11 +1,12 @@
 //! Deploys of Compose files.
 
-mod child;
 mod containers;
 mod file;
+mod paths;
 mod plan;
 mod project;
 mod replace;
+mod replaced;
 mod resolve;
 mod rules;
 mod said;
@@ -28,10 +29,11 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
 use super::ImagePlugin;
+use super::repository::Repositories;
 use crate::DockerEngine;
 use containers::Container;
 use plan::ComposePlan;
-use tool::Toolbox;
+use tool::{Tool, Toolbox};
 
 const COMPOSE: &str = "compose";
 /// What a service's container was made from, as a digest: what does not differ in it need not be made anew.
@@ -39,8 +41,10 @@ const DEFINITION: &str = "shipslog.definition";
 
 /// The source kind `compose`: runs the services of a Compose file, with the engine's own Compose.
 ///
-/// The reference is `inline`, for a file that stands in the option `file`, or the absolute path of a file or folder on this host. Variables of
-/// the file have their values from the spec's `env` alone, where secrets are references.
+/// The reference is `inline`, for a file that stands in the option `file`, the absolute path of a file or folder on this host, or a file or
+/// folder in a Git repository: `https://host/repository.git#branch:path`, where what follows the address may be left out. In a folder it is the
+/// file that Compose would take, alone: one that overrides it is refused rather than left out. Variables of the file have their values from the
+/// spec's `env`, where secrets are references, and from nowhere else, no `.env` file either.
 ///
 /// A deploy finds out what each service's image stands for and pins it, in a copy of the file in which variables are still variables. Service
 /// after service, each after those that it depends on, is then made what the copy says, and has to work before the next one is touched: its
@@ -48,7 +52,10 @@ const DEFINITION: &str = "shipslog.definition";
 /// not change is not restarted. The first service that fails ends the deploy, and those that were replaced are put back.
 ///
 /// A rollback runs the copy again. What else the file refers to on the host, bind mounts and `env_file`, is not part of the copy, nor is what is
-/// in volumes; volumes are never removed.
+/// in volumes; volumes are never removed. A file of a repository is pinned by its commit. A rollback needs the repository only where an
+/// `env_file` or `label_file` is beside the file, and then takes it from that very commit. Such files, and what images are built from, must be in
+/// the repository; it is gone from the host once the services run, so they cannot mount from it. Containers of one service are replaced
+/// together.
 ///
 /// A Compose file may mount the host's files and run privileged containers: whoever may deploy one is an administrator of the host.
 ///
@@ -61,22 +68,29 @@ pub struct ComposePlugin {
     image: ImagePlugin,
     toolbox: Toolbox,
     folder: PathBuf,
+    repositories: Repositories,
 }
 
 impl ComposePlugin {
     /// A plugin for this engine, that keeps what it needs while it works in `folder`. Compose is looked for in `PATH`: the plugin of
     /// the Docker client, else `docker-compose`. Registry credentials come from where [`ImagePlugin::new`] has them from.
     pub fn new(engine: DockerEngine, folder: impl Into<PathBuf>) -> Self {
+        let folder: PathBuf = folder.into();
+        // The tool does not run where this process does.
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
         Self {
             image: ImagePlugin::new(engine),
             toolbox: Toolbox::default(),
-            folder: folder.into(),
+            repositories: Repositories::new(folder.join("git")),
+            folder,
         }
     }
 
-    /// Reads `config.json` in this folder instead.
+    /// Reads `config.json` in this folder instead, and has the Docker client look there for its plugins.
     #[must_use]
     pub fn with_docker_config(mut self, folder: impl Into<PathBuf>) -> Self {
+        let folder: PathBuf = folder.into();
+        self.toolbox = self.toolbox.with_docker_config(folder.clone());
         self.image = self.image.with_docker_config(folder);
         self
     }
@@ -84,12 +98,17 @@ impl ComposePlugin {
     /// Looks for Compose, and has it look for its helpers, in these folders instead; they are written as in `PATH`.
     #[must_use]
     pub fn with_path(mut self, path: impl Into<OsString>) -> Self {
-        self.toolbox = Toolbox::in_path(path.into());
+        self.toolbox = self.toolbox.in_path(path.into());
         self
     }
 
     fn engine(&self) -> &DockerEngine {
         &self.image.engine
+    }
+
+    /// The newest version of its API that the engine knows; `None` while it does not answer.
+    async fn engine_api(&self) -> Option<String> {
+        self.engine().version_info().await.ok()?.api_version
     }
 
     /// Where the tool's files of a workload are.
@@ -113,15 +132,16 @@ impl DispatchPlugin for ComposePlugin {
     }
 
     async fn readiness(&self) -> Readiness {
-        match self.toolbox.tool().await {
-            Some(tool) => Readiness {
-                uses: vec![tool.name()],
-                missing: Vec::new(),
-            },
-            None => Readiness {
-                uses: Vec::new(),
-                missing: vec![MISSING.to_owned()],
-            },
+        let tool = self.toolbox.tool().await;
+        let missing = match &tool {
+            Some(tool) => tool.lack(self.engine_api().await.as_deref()),
+            None => Some(MISSING),
+        };
+        // Most files are in no repository: to lack Git is no reason to refuse them.
+        let git = self.repositories.readiness().await;
+        Readiness {
+            uses: tool.iter().map(Tool::name).chain(git.uses).collect(),
+            missing: missing.into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -159,9 +179,7 @@ impl RollbackCapable for ComposePlugin {
     async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal> {
         let pinned = target.pinned.as_ref().ok_or(RollbackRefusal::NotPinned)?;
         let plan = ComposePlan::of(pinned).ok_or(RollbackRefusal::PlanMissing)?;
-        if plan.folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
-            return Err(RollbackRefusal::PlanMissing);
-        }
+        self.has_folder(&plan, target).await?;
         for pin in plan.images.into_values() {
             self.image
                 .can_be_had(&Pin::new(pin.reference, pin.content))

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -17,8 +17,11 @@ use shipslog_core::secret::Secret;
 use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
-use super::child::{self, Output};
-use super::file::{ComposeFile, limits};
+use super::super::child::{self, Limit, Output, Unended};
+use super::super::repository::Checkout;
+use super::file::{ComposeFile, FileError, PROJECT_NAME, limits};
+use super::plan::{ComposePlan, unusable};
+use super::rules::Place;
 use super::said::{BuildSteps, Doing, failed};
 use super::tool::{Tool, Toolbox};
 use super::{COMPOSE, DEFINITION};
@@ -43,51 +46,101 @@ pub(super) struct Project {
     pub(super) tool: Tool,
     pub(super) toolbox: Toolbox,
     pub(super) engine: DockerEngine,
-    pub(super) docker_config: Option<PathBuf>,
     /// Its folder: for the time that the tool runs, its files are here.
     pub(super) folder: PathBuf,
     pub(super) name: String,
     pub(super) text: Arc<str>,
     /// What paths in the file are relative to; `None` for the project's own folder.
     pub(super) base: Option<PathBuf>,
+    /// The files of a repository, and where among them the file is.
+    pub(super) tree: Option<(Arc<Checkout>, PathBuf)>,
     /// What is laid over the file.
     pub(super) overlay: Value,
     pub(super) env: Vec<(String, Secret<String>)>,
 }
 
-/// What is laid over a file: whose it is, and what each service runs.
-pub(super) fn overlay(
-    file: &ComposeFile,
-    workload: &WorkloadId,
-    variables: &[EnvVar],
-    images: &BTreeMap<PartName, String>,
-) -> Value {
-    let own = json!({labels::WORKLOAD: workload.as_str(), labels::KIND: COMPOSE});
-    let mut services = Map::new();
-    for name in file.services.keys() {
-        let mut of_service = own.clone();
-        of_service[DEFINITION] = file.definition(name, variables).into();
-        let mut service = json!({"labels": of_service});
-        if let Some(image) = images.get(name) {
-            service["image"] = image.as_str().into();
+/// What is to be laid over a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub(super) file: &'a ComposeFile,
+    pub(super) workload: &'a WorkloadId,
+    pub(super) variables: &'a [EnvVar],
+    pub(super) tool: &'a Tool,
+}
+
+impl Layer<'_> {
+    /// Whose it is, and what each service runs.
+    pub(super) fn with_images(&self, images: &BTreeMap<PartName, String>) -> Value {
+        let own = json!({labels::WORKLOAD: self.workload.as_str(), labels::KIND: COMPOSE});
+        let mut services = Map::new();
+        for name in self.file.services.keys() {
+            let mut of_service = own.clone();
+            of_service[DEFINITION] = self.file.definition(name, self.variables).into();
+            let mut service = json!({"labels": of_service});
+            if let Some(image) = images.get(name) {
+                service["image"] = image.as_str().into();
+            }
+            services.insert(name.to_string(), service);
         }
-        services.insert(name.to_string(), service);
+        let mut overlay = json!({
+            "services": services,
+            "networks": self.labelled("networks", &own),
+            "volumes": self.labelled("volumes", &own),
+        });
+        if let Some(version) = self.file.version() {
+            overlay["version"] = version.into();
+        }
+        overlay
     }
-    let labelled = |section| -> Map<String, Value> {
-        let made = file.own(section).into_iter();
-        made.map(|name| (name.to_owned(), json!({"labels": own})))
-            .collect()
-    };
-    let mut overlay =
-        json!({"services": services, "networks": labelled("networks"), "volumes": labelled("volumes")});
-    if let Some(version) = file.version() {
-        overlay["version"] = version.into();
+
+    /// The same for what was pinned. Nothing is built any more, and what was built from may be gone; the tool wants a folder to be there all
+    /// the same, for which its own will do.
+    pub(super) fn with_pins(&self, plan: &ComposePlan, folder: &Path) -> Value {
+        let mut overlay = self.with_images(&pinned_images(&plan.images));
+        for (name, service) in self.file.all_services() {
+            if self.file.is_built(service) {
+                overlay["services"][name]["build"] = json!({"context": folder});
+            }
+        }
+        overlay
     }
-    overlay
+
+    /// The first generation takes the last entry of a name for all of it, so that it is said again; the second puts entries together.
+    fn labelled(&self, section: &str, labels: &Value) -> Map<String, Value> {
+        let mut labelled = Map::new();
+        for name in self.file.own(section) {
+            let mut entry = match self.tool.is_first_generation() {
+                true => self.file.entry(section, name),
+                false => Map::new(),
+            };
+            let together = put_together(entry.remove("labels"), labels);
+            entry.insert("labels".to_owned(), together);
+            labelled.insert(name.to_owned(), Value::Object(entry));
+        }
+        labelled
+    }
+}
+
+/// Labels as the file has them, a list or a mapping, with more of them.
+fn put_together(said: Option<Value>, more: &Value) -> Value {
+    let pairs = || more.as_object().into_iter().flatten();
+    match said {
+        Some(Value::Array(mut listed)) => {
+            let pair =
+                |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
+            listed.extend(pairs().map(pair).map(Value::from));
+            Value::Array(listed)
+        }
+        Some(Value::Object(mut mapped)) => {
+            mapped.extend(pairs().map(|(key, value)| (key.clone(), value.clone())));
+            Value::Object(mapped)
+        }
+        _ => more.clone(),
+    }
 }
 
 /// The images of a plan, by their ids.
-pub(super) fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
+fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
     let by_id = |(name, pin): (&PartName, &PartPin)| (name.clone(), pin.content.as_str().to_owned());
     images.iter().map(by_id).collect()
 }
@@ -96,11 +149,52 @@ pub(super) fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<Pa
 #[derive(Debug, Deserialize)]
 struct Resolved {
     services: BTreeMap<String, ResolvedService>,
+    #[serde(default)]
+    secrets: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    configs: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ResolvedService {
     image: Option<String>,
+    #[serde(default)]
+    volumes: Vec<Value>,
+}
+
+impl Resolved {
+    /// Whether something that is here for the tool alone is mounted.
+    fn mounts_from(&self, folder: &Path) -> Option<FileError> {
+        let is_inside = |path: &str| Path::new(path).starts_with(folder);
+        for (name, service) in &self.services {
+            if service.volumes.iter().filter_map(source).any(is_inside) {
+                return Some(
+                    Place::root("services")
+                        .field(name)
+                        .field("volumes")
+                        .error(NOT_LASTING),
+                );
+            }
+        }
+        for (section, entries) in [("secrets", &self.secrets), ("configs", &self.configs)] {
+            for (name, entry) in entries.iter().flatten() {
+                if entry.get("file").and_then(Value::as_str).is_some_and(is_inside) {
+                    return Some(Place::root(section).field(name).error(NOT_LASTING));
+                }
+            }
+        }
+        None
+    }
+}
+
+const NOT_LASTING: &str = "mounts what is beside the file, which is there only while it is deployed";
+
+/// `/source:/target:mode`, or the long form.
+fn source(volume: &Value) -> Option<&str> {
+    match volume {
+        Value::String(text) => text.split(':').next(),
+        other => other.get("source")?.as_str(),
+    }
 }
 
 impl Project {
@@ -116,6 +210,9 @@ impl Project {
             )
         };
         let resolved: Resolved = serde_saphyr::from_str_with_options(&text, limits()).map_err(odd)?;
+        if let Some(error) = resolved.mounts_from(self.folder.parent().unwrap_or(&self.folder)) {
+            return Err(unusable(&error));
+        }
         let named = |(name, service): (String, ResolvedService)| Some((name, service.image?));
         Ok(resolved.services.into_iter().filter_map(named).collect())
     }
@@ -182,7 +279,7 @@ impl Project {
             Doing::Reading => Output::Kept(MAX_CONFIG),
             _ => Output::Said,
         };
-        let ended = child::run(command, limit, output, told).await;
+        let ended = child::run(command, Limit::Total(limit), output, told).await;
         drop(files);
         match ended {
             Ok(ended) if ended.status.success() => Ok(ended.output),
@@ -190,14 +287,13 @@ impl Project {
                 Err(DispatchError::new(FailureMarker::EngineUnavailable, ended.said))
             }
             Ok(ended) => Err(failed(doing, &ended.said)),
-            Err(child::Unended::TimedOut) => Err(DispatchError::new(
-                FailureMarker::TimedOut,
-                "the tool took too long",
-            )),
-            Err(unended) => Err(DispatchError::new(
-                FailureMarker::Internal,
-                format!("the tool: {unended:?}"),
-            )),
+            Err(unended) => {
+                let marker = match unended {
+                    Unended::TimedOut => FailureMarker::TimedOut,
+                    _ => FailureMarker::Internal,
+                };
+                Err(DispatchError::new(marker, unended.to_string()))
+            }
         }
     }
 
@@ -207,10 +303,10 @@ impl Project {
         let address =
             address.map_err(|fault| DispatchError::new(FailureMarker::EngineUnavailable, fault.detail()))?;
         command.env("DOCKER_HOST", address);
-        command.envs(self.docker_config.iter().map(|folder| ("DOCKER_CONFIG", folder)));
         command.envs([
             ("COMPOSE_IGNORE_ORPHANS", "true"),
             ("COMPOSE_HTTP_TIMEOUT", "600"),
+            (PROJECT_NAME, &self.name),
         ]);
         if self.tool.is_first_generation() {
             // Its own builder: the other one is a program that may not be there.
@@ -218,9 +314,7 @@ impl Project {
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value.expose())));
         command.args(["--ansi", "never", "--project-name", &self.name]);
-        command
-            .arg("--project-directory")
-            .arg(self.base.as_ref().unwrap_or(&self.folder));
+        command.arg("--project-directory").arg(self.base());
         // Or it would take variables from a file in the folder that nobody recorded.
         command.arg("--env-file").arg(self.folder.join(NO_VARIABLES));
         command.arg("--file").arg(self.folder.join(FILE));
@@ -232,13 +326,27 @@ impl Project {
         Ok(command)
     }
 
+    /// What paths in the file are relative to. A path that a service is made with must be the same the next time, or it would be made anew: so the
+    /// files of a repository are found through a link.
+    fn base(&self) -> PathBuf {
+        match (&self.tree, &self.base) {
+            (Some((_, folder)), _) => self.folder.join(TREE).join(folder),
+            (None, Some(folder)) => folder.clone(),
+            (None, None) => self.folder.clone(),
+        }
+    }
+
     /// Writes the files, once nobody else is at work in the folder.
     async fn lay_out(&self) -> Result<Files, DispatchError> {
         let lock = take_lock(&self.folder).await?;
+        clear(&self.folder);
         let files = Files {
             folder: self.folder.clone(),
             lock,
         };
+        if let Some((tree, _)) = &self.tree {
+            link(tree.root(), &self.folder.join(TREE)).map_err(|error| no_folder(&error))?;
+        }
         let overlay = self.overlay.to_string();
         for (name, text) in [(FILE, &*self.text), (OVERLAY, &overlay), (NO_VARIABLES, "")] {
             write(&self.folder.join(name), text).map_err(|error| no_folder(&error))?;
@@ -250,6 +358,7 @@ impl Project {
 const FILE: &str = "compose.yaml";
 const OVERLAY: &str = "pins.json";
 const NO_VARIABLES: &str = "no.env";
+const TREE: &str = "tree";
 const LOCK: &str = "lock";
 
 /// The files of a project for as long as the tool needs them, and its lock.
@@ -261,10 +370,33 @@ struct Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for name in [FILE, OVERLAY, NO_VARIABLES] {
-            // What is left is overwritten the next time.
-            let _ = fs::remove_file(self.folder.join(name));
-        }
+        clear(&self.folder);
+    }
+}
+
+/// The engine makes a folder where a mount begins and nothing is: what is in it may be somebody's data.
+fn link(to: &Path, from: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        fs::rename(from, from.with_extension(format!("kept-{}", since.as_millis())))?;
+    }
+    symlink(to, from)
+}
+
+/// Removes what is in the folder of a project, and the folder unless somebody else put something there.
+pub(super) fn remove_folder(folder: &Path) {
+    clear(folder);
+    let _ = fs::remove_file(folder.join(LOCK));
+    // It is not there, or it is not empty.
+    let _ = fs::remove_dir(folder);
+}
+
+fn clear(folder: &Path) {
+    for name in [FILE, OVERLAY, NO_VARIABLES, TREE] {
+        // What is left is removed the next time.
+        let _ = fs::remove_file(folder.join(name));
     }
 }
 
@@ -292,8 +424,13 @@ async fn take_lock(folder: &Path) -> Result<File, DispatchError> {
     }
 }
 
+/// Makes the folder of a project, which nobody else can read.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 fn open_lock(folder: &Path) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make_folder(folder)?;
     let mut options = File::options();
     options
         .read(true)
@@ -304,13 +441,13 @@ fn open_lock(folder: &Path) -> io::Result<File> {
     options.open(folder.join(LOCK))
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
     io::Write::write_all(&mut options.open(path)?, text.as_bytes())
 }
 
-fn no_folder(error: &io::Error) -> DispatchError {
+pub(super) fn no_folder(error: &io::Error) -> DispatchError {
     let detail = format!("the folder of the project: {}", error.kind());
     DispatchError::new(FailureMarker::Internal, detail)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bollard::query_parameters::RenameContainerOptionsBuilder;
 use shipslog_core::deploys::{DispatchError, PartName, Pin, Progress, Record};
 use shipslog_core::id::WorkloadId;
 use tracing::info;
@@ -11,7 +10,8 @@ use super::ComposePlugin;
 use super::containers::Container;
 use super::file::ComposeFile;
 use super::plan::ComposePlan;
-use super::project::{Project, overlay, pinned_images, wait_for_others};
+use super::project::{Layer, Project, remove_folder, wait_for_others};
+use super::replaced::Replaced;
 
 /// A deploy that is to be put back.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ struct Kept<'a> {
     record: &'a Record,
     plan: &'a ComposePlan,
     file: &'a ComposeFile,
+    /// What ran when it was to be replaced.
+    replaced: &'a Replaced,
 }
 
 impl ComposePlugin {
@@ -33,10 +35,16 @@ impl ComposePlugin {
         let Some(record) = keep else {
             return self.remove_all(workload).await;
         };
+        let replaced = Replaced::of(&self.folder_of(workload));
         match record.pinned.as_ref().and_then(ComposePlan::of) {
-            Some(plan) => self.put_back(record, &plan).await,
-            None => self.start_stopped(&self.containers(workload).await?).await,
+            Some(plan) => self.put_back(record, &plan, &replaced).await?,
+            None => {
+                self.start_stopped(&self.containers(workload).await?, &replaced)
+                    .await?
+            }
         }
+        replaced.forget();
+        Ok(())
     }
 
     async fn remove_all(&self, workload: &WorkloadId) -> Result<(), DispatchError> {
@@ -44,20 +52,28 @@ impl ComposePlugin {
             self.remove(&container.id).await?;
         }
         self.remove_networks(workload).await?;
-        // Nothing but an empty lock is left in it.
-        let _ = tokio::fs::remove_dir_all(self.folder_of(workload)).await;
+        let folder = self.folder_of(workload);
+        Replaced::of(&folder).forget();
+        remove_folder(&folder);
         Ok(())
     }
 
-    async fn put_back(&self, record: &Record, plan: &ComposePlan) -> Result<(), DispatchError> {
+    async fn put_back(
+        &self,
+        record: &Record,
+        plan: &ComposePlan,
+        replaced: &Replaced,
+    ) -> Result<(), DispatchError> {
         let file = plan.parse()?;
         self.remove_others(&record.workload, plan).await?;
         let kept = Kept {
             record,
             plan,
             file: &file,
+            replaced,
         };
         let order = file.order().map_err(|error| super::plan::unusable(&error))?;
+        self.remove_wrong(&kept).await?;
         let mut made = BTreeSet::new();
         let failed = self.put_back_each(&kept, &order, &mut made).await;
         // A port may have been free only once those that come later were put back.
@@ -94,10 +110,12 @@ impl ComposePlugin {
         let definition = file.definition(service, &record.spec.env);
         let containers = self.of_service(&record.workload, service).await?;
         let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
-        let (right, wrong): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_right);
         let own = &file.services[service];
         let anew = !own.shares.is_disjoint(made);
-        if right.is_empty() || anew {
+        let is_short = own
+            .replicas
+            .is_some_and(|count| (containers.len() as u64) < count);
+        if anew || is_short || !containers.iter().all(is_right) {
             info!(workload = %record.workload, %service, "putting a service back");
             made.insert(service.clone());
             let pin = Pin::new(pin.reference.clone(), pin.content.clone());
@@ -106,29 +124,54 @@ impl ComposePlugin {
             let grace = (!own.has_grace).then_some(record.spec.rollout.stop_timeout_s);
             return self.project_of(kept).await?.up(service, anew, grace).await;
         }
-        for container in &wrong {
-            self.remove(&container.id).await?;
+        self.start_stopped(&containers, kept.replaced).await
+    }
+
+    /// Removes what a deploy made beside what is to be put back, so that names and ports are free again. Where there is nothing to be put
+    /// back, the tool replaces it.
+    async fn remove_wrong(&self, kept: &Kept<'_>) -> Result<(), DispatchError> {
+        for (service, pin) in &kept.plan.images {
+            let definition = kept.file.definition(service, &kept.record.spec.env);
+            let containers = self.of_service(&kept.record.workload, service).await?;
+            let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
+            let (right, wrong): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_right);
+            for container in wrong.iter().filter(|_| !right.is_empty()) {
+                self.remove(&container.id).await?;
+            }
+            for container in &right {
+                self.restore_name(container).await;
+            }
         }
-        self.start_stopped(&right).await
+        Ok(())
     }
 
     async fn project_of(&self, kept: &Kept<'_>) -> Result<Project, DispatchError> {
-        let Kept { record, plan, file } = kept;
-        let over = overlay(
+        let Kept {
+            record, plan, file, ..
+        } = kept;
+        let tool = self.tool().await?;
+        let layer = Layer {
             file,
-            &record.workload,
-            &record.spec.env,
-            &pinned_images(&plan.images),
-        );
+            workload: &record.workload,
+            variables: &record.spec.env,
+            tool: &tool,
+        };
+        let over = layer.with_pins(plan, &self.folder_of(&record.workload));
         let env = record.env().await?;
-        self.project(&record.workload, plan, over, env).await
+        let tree = self
+            .tree(plan, file, &record.spec, record.secrets.as_ref())
+            .await?;
+        Ok(self.project(&record.workload, plan, over, env, tree, tool))
     }
 
     /// Starts those that do not run, but for those that did what they were there for.
-    async fn start_stopped(&self, containers: &[Container]) -> Result<(), DispatchError> {
+    async fn start_stopped(
+        &self,
+        containers: &[Container],
+        replaced: &Replaced,
+    ) -> Result<(), DispatchError> {
         for container in containers.iter().filter(|container| container.is_startable()) {
-            if !self.is_done(container).await? {
-                self.restore_name(container).await;
+            if replaced.has(container) || !self.is_done(container).await? {
                 self.image.start(&container.id).await?;
             }
         }
@@ -138,12 +181,7 @@ impl ComposePlugin {
     /// Compose renames a container before it makes the one that is to replace it.
     async fn restore_name(&self, container: &Container) {
         if let Some(name) = own_name(&container.name) {
-            let options = RenameContainerOptionsBuilder::default().name(name).build();
-            let renamed = self
-                .engine()
-                .ask(async |docker| docker.rename_container(&container.id, options).await)
-                .await;
-            if renamed.is_err() {
+            if self.rename(&container.id, name).await.is_err() {
                 info!(container = container.id, "could not be given its name back");
             }
         }

@@ -1,10 +1,12 @@
 //! What a spec may say for a Compose file.
 
 use serde::Deserialize;
-use shipslog_core::workloads::{FieldError, RestartPolicy, Spec, StrategyChoice};
+use shipslog_core::secret::SecretRef;
+use shipslog_core::workloads::{EnvVar, FieldError, RestartPolicy, Spec, StrategyChoice};
 
 use super::file::{ComposeFile, Origin};
-use super::source::Place;
+use super::source::Location;
+use super::variables::Known;
 
 /// The options of the source.
 #[derive(Debug, Deserialize)]
@@ -13,20 +15,44 @@ pub(super) struct ComposeOptions {
     /// The file itself, for the reference `inline`.
     #[serde(default)]
     pub(super) file: Option<String>,
+    /// What a Git server is shown, for a reference to a repository.
+    #[serde(default)]
+    pub(super) token: Option<SecretRef>,
 }
 
 /// Variables that would change what the tool does, not what the file says.
-const TAKEN: [&str; 4] = ["PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
-const TAKEN_BEGINNINGS: [&str; 6] = ["COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_", "LD_", "PYTHON"];
+const TAKEN: [&str; 15] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "DOCKER_API_VERSION",
+    "DOCKER_AUTH_CONFIG",
+    "DOCKER_BUILDKIT",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTENT_TRUST",
+    "DOCKER_CONTEXT",
+    "DOCKER_DEFAULT_PLATFORM",
+    "DOCKER_HOST",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+];
+const TAKEN_BEGINNINGS: [&str; 6] = ["COMPOSE_", "DOCKER_CLI_", "BUILDKIT_", "BUILDX_", "LD_", "PYTHON"];
 
 /// Checks all that can be known without looking at the host.
 pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
     refuse_what_the_file_says(spec)?;
     check_env(spec)?;
     let options: ComposeOptions = spec.source.options.read()?;
-    match (Place::parse(&spec.source.reference)?, options.file) {
-        (Place::Inline, Some(file)) => check_file(&file, spec),
-        (Place::Inline, None) => Err(FieldError::new(
+    let location = Location::parse(&spec.source.reference)?;
+    if options.token.is_some() && !matches!(location, Location::Repository(_)) {
+        let message = "can only be given with the reference of a Git repository";
+        return Err(FieldError::new("source.options.token", message));
+    }
+    match (location, options.file) {
+        (Location::Inline, Some(file)) => check_file(&file, spec),
+        (Location::Inline, None) => Err(FieldError::new(
             "source.options.file",
             "must hold the Compose file",
         )),
@@ -34,12 +60,22 @@ pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
             "source.options.file",
             "can only be given with the reference inline",
         )),
-        (Place::Path(_), None) => Ok(()),
+        (_, None) => Ok(()),
     }
 }
 
 fn check_file(text: &str, spec: &Spec) -> Result<(), FieldError> {
-    let checked = ComposeFile::parse(text, Origin::Inline).and_then(|file| file.check_variables(&spec.env));
+    let value_of = |name: &str| match spec.env.iter().find(|var| var.name == name) {
+        Some(EnvVar {
+            value: Some(value), ..
+        }) => Known::Value(value.as_str()),
+        Some(_) => Known::Secret,
+        None => Known::Unset,
+    };
+    let checked = ComposeFile::parse(text, Origin::Inline).and_then(|file| {
+        file.check_variables(&spec.env)?;
+        file.check_filled(&value_of)
+    });
     checked.map_err(|error| FieldError::new("source.options.file", error.to_string()))
 }
 
