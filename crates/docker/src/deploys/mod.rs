@@ -1,6 +1,7 @@
 //! Deploys of images.
 
 mod auth;
+mod child;
 mod classify;
 mod compose;
 mod config;

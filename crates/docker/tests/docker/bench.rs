@@ -230,3 +230,17 @@ pub(crate) fn registry_for(bench: &mut Bench) -> Registry {
     bench.log_in(registry.docker_config());
     registry
 }
+
+/// Everything below a folder, names included. What vanishes meanwhile is left out.
+pub(crate) fn read_all(folder: &Path) -> Vec<u8> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        found.extend(path.to_string_lossy().as_bytes());
+        found.extend(match path.is_dir() && !path.is_symlink() {
+            true => read_all(&path),
+            false => std::fs::read(&path).unwrap_or_default(),
+        });
+    }
+    found
+}

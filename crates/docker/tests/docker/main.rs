@@ -9,6 +9,7 @@
 mod bench;
 #[cfg(target_os = "linux")]
 mod cgroup;
+mod compose;
 mod conformance;
 mod engine;
 mod events;

@@ -8,7 +8,6 @@
 pub mod deploys;
 mod drive;
 pub mod failures;
-mod log;
 pub mod removal;
 pub mod rollbacks;
 pub mod secrecy;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::drive::Drive;
-use super::log::Log;
 use super::{PluginRig, Version};
 use crate::deploys::{DispatchEvent, DispatchEvents};
+use crate::testing::Log;
 use crate::testing::canary::{Alphabet, Canary};
 
 pub async fn a_secret_reaches_neither_ledger_nor_events_nor_log_nor_disk(rig: Arc<impl PluginRig>) {

@@ -62,8 +62,12 @@ impl fmt::Display for FileError {
 /// Whether the file has a folder, to which what it names can be relative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
+    /// It has none.
     Inline,
+    /// It has one on the host.
     Folder,
+    /// It has one for as long as the tool is at work.
+    Repository,
 }
 
 /// A service that is to run.
@@ -87,6 +91,8 @@ pub(super) struct Service {
 #[derive(Debug, Clone)]
 pub(super) struct ComposeFile {
     root: Map<String, Value>,
+    /// The commit that it is of.
+    commit: Option<String>,
     /// Those that run: services with a profile do not.
     pub(super) services: BTreeMap<PartName, Service>,
 }
@@ -96,8 +102,38 @@ impl ComposeFile {
     pub(super) fn parse(text: &str, origin: Origin) -> Result<Self, FileError> {
         let root = read(text)?;
         let services = rules::check(&root, origin)?;
-        let file = Self { root, services };
+        let file = Self {
+            root,
+            commit: None,
+            services,
+        };
         file.order().map(|_| file)
+    }
+
+    /// The same file as one of this commit.
+    pub(super) fn at(mut self, commit: Option<String>) -> Self {
+        self.commit = commit;
+        self
+    }
+
+    /// Every service, whether it is to run or not.
+    pub(super) fn all_services(&self) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
+        let listed = self.root.get("services").and_then(Value::as_object);
+        listed
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_object()?)))
+    }
+
+    /// Whether the tool has to find other files beside it to run what was pinned.
+    pub(super) fn needs_folder(&self) -> bool {
+        self.all_services().any(|(_, service)| reads_files(service))
+    }
+
+    /// Whether a service's image is built.
+    pub(super) fn is_built(&self, service: &Map<String, Value>) -> bool {
+        let listed = self.root.get("services").and_then(Value::as_object);
+        listed.is_some_and(|all| rules::says(all, service, "build"))
     }
 
     /// What stands under `version`, which every file of a project has to repeat.
@@ -175,8 +211,17 @@ impl ComposeFile {
         said.into_iter()
             .for_each(|value| collect_variables(value, &mut used));
         let used: Vec<&EnvVar> = env.iter().filter(|var| used.contains(&var.name)).collect();
-        digest(serde_json::json!([said, used]).to_string().as_bytes())
+        // What is in such a file is the commit's, too.
+        let has_files = own.and_then(Value::as_object).is_some_and(reads_files);
+        let commit = self.commit.as_ref().filter(|_| has_files || extends);
+        digest(serde_json::json!([said, used, commit]).to_string().as_bytes())
     }
+}
+
+fn reads_files(service: &Map<String, Value>) -> bool {
+    ["env_file", "label_file"]
+        .iter()
+        .any(|field| service.contains_key(*field))
 }
 
 /// `sha256:` and 64 digits.
@@ -218,11 +263,23 @@ pub(super) fn limits() -> Options {
 /// The reader's own words quote the file.
 fn explain(error: &Error) -> FileError {
     let place = error.location().map(|at| format!("line {}", at.line()));
-    let problem = match error.without_snippet() {
-        Error::Budget { .. } => "is too much: too many nodes, anchors or levels",
-        _ => "is not valid YAML",
+    let problem = match is_too_much(error) {
+        true => "is too much: too many nodes, anchors or levels",
+        false => "is not valid YAML",
     };
     FileError::new(place.unwrap_or_default(), problem)
+}
+
+fn is_too_much(error: &Error) -> bool {
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => is_too_much(error),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => true,
+        _ => false,
+    }
 }
 
 fn check_variables(place: &Place<'_>, value: &Value, is_set: &dyn Fn(&str) -> bool) -> Result<(), FileError> {

@@ -1,11 +1,12 @@
 //! Deploys of Compose files.
 
-mod child;
 mod containers;
 mod file;
+mod paths;
 mod plan;
 mod project;
 mod replace;
+mod replaced;
 mod resolve;
 mod rules;
 mod said;
@@ -28,10 +29,11 @@ use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
 use super::ImagePlugin;
+use super::repository::Repositories;
 use crate::DockerEngine;
 use containers::Container;
 use plan::ComposePlan;
-use tool::Toolbox;
+use tool::{Tool, Toolbox};
 
 const COMPOSE: &str = "compose";
 /// What a service's container was made from, as a digest: what does not differ in it need not be made anew.
@@ -61,22 +63,29 @@ pub struct ComposePlugin {
     image: ImagePlugin,
     toolbox: Toolbox,
     folder: PathBuf,
+    repositories: Repositories,
 }
 
 impl ComposePlugin {
     /// A plugin for this engine, that keeps what it needs while it works in `folder`. Compose is looked for in `PATH`: the plugin of
     /// the Docker client, else `docker-compose`. Registry credentials come from where [`ImagePlugin::new`] has them from.
     pub fn new(engine: DockerEngine, folder: impl Into<PathBuf>) -> Self {
+        let folder: PathBuf = folder.into();
+        // The tool does not run where this process does.
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
         Self {
             image: ImagePlugin::new(engine),
             toolbox: Toolbox::default(),
-            folder: folder.into(),
+            repositories: Repositories::new(folder.join("git")),
+            folder,
         }
     }
 
-    /// Reads `config.json` in this folder instead.
+    /// Reads `config.json` in this folder instead, and has the Docker client look there for its plugins.
     #[must_use]
     pub fn with_docker_config(mut self, folder: impl Into<PathBuf>) -> Self {
+        let folder: PathBuf = folder.into();
+        self.toolbox = self.toolbox.with_docker_config(folder.clone());
         self.image = self.image.with_docker_config(folder);
         self
     }
@@ -84,7 +93,7 @@ impl ComposePlugin {
     /// Looks for Compose, and has it look for its helpers, in these folders instead; they are written as in `PATH`.
     #[must_use]
     pub fn with_path(mut self, path: impl Into<OsString>) -> Self {
-        self.toolbox = Toolbox::in_path(path.into());
+        self.toolbox = self.toolbox.in_path(path.into());
         self
     }
 
@@ -113,15 +122,13 @@ impl DispatchPlugin for ComposePlugin {
     }
 
     async fn readiness(&self) -> Readiness {
-        match self.toolbox.tool().await {
-            Some(tool) => Readiness {
-                uses: vec![tool.name()],
-                missing: Vec::new(),
-            },
-            None => Readiness {
-                uses: Vec::new(),
-                missing: vec![MISSING.to_owned()],
-            },
+        let tool = self.toolbox.tool().await;
+        let missing = tool.is_none().then(|| MISSING.to_owned());
+        // Most files are in no repository: to lack Git is no reason to refuse them.
+        let git = self.repositories.readiness().await;
+        Readiness {
+            uses: tool.iter().map(Tool::name).chain(git.uses).collect(),
+            missing: missing.into_iter().collect(),
         }
     }
 
@@ -159,9 +166,7 @@ impl RollbackCapable for ComposePlugin {
     async fn preflight(&self, target: &Record) -> Result<(), RollbackRefusal> {
         let pinned = target.pinned.as_ref().ok_or(RollbackRefusal::NotPinned)?;
         let plan = ComposePlan::of(pinned).ok_or(RollbackRefusal::PlanMissing)?;
-        if plan.folder.as_ref().is_some_and(|folder| !folder.is_dir()) {
-            return Err(RollbackRefusal::PlanMissing);
-        }
+        self.has_folder(&plan, target).await?;
         for pin in plan.images.into_values() {
             self.image
                 .can_be_had(&Pin::new(pin.reference, pin.content))

@@ -9,6 +9,7 @@ use shipslog_core::deploys::{
 };
 
 use super::file::{ComposeFile, FileError, Origin, digest};
+use super::source::Tracked;
 
 /// A Compose file with every image pinned. Its text is as it was given: variables, and with them secrets, are still references.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +18,10 @@ pub(super) struct ComposePlan {
     /// The name of the project, which volumes and networks are named after.
     pub(super) project: String,
     pub(super) file: String,
-    /// What paths in the file are relative to; `None` for a file that was given inline.
+    /// What paths in the file are relative to, for a file of this host.
     pub(super) folder: Option<PathBuf>,
+    /// Where the file is, for one of a repository.
+    pub(super) repository: Option<Tracked>,
     /// What each service runs.
     pub(super) images: BTreeMap<PartName, PartPin>,
 }
@@ -36,29 +39,31 @@ impl ComposePlan {
     }
 
     pub(super) fn origin(&self) -> Origin {
-        match self.folder {
-            Some(_) => Origin::Folder,
-            None => Origin::Inline,
+        match (&self.folder, &self.repository) {
+            (Some(_), _) => Origin::Folder,
+            (None, Some(_)) => Origin::Repository,
+            (None, None) => Origin::Inline,
         }
     }
 
     /// Reads the file.
     pub(super) fn parse(&self) -> Result<ComposeFile, DispatchError> {
-        ComposeFile::parse(&self.file, self.origin()).map_err(|error| unusable(&error))
+        let file = ComposeFile::parse(&self.file, self.origin()).map_err(|error| unusable(&error))?;
+        Ok(file.at(self.repository.as_ref().map(|tracked| tracked.commit.clone())))
     }
 
-    /// The pin: the digest of the plan stands for all of it.
+    /// The pin: the digest of the plan stands for all of it; for a file of a repository, the commit is shown beside it.
     pub(super) fn into_pinned(self) -> Result<Pinned, DispatchError> {
         let broken = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be written");
         let text = serde_json::to_string(&self).map_err(broken)?;
-        let (content, reference) = (
-            digest(text.as_bytes()),
-            format!("compose@{}", digest(text.as_bytes())),
-        );
-        let unfit = |_| DispatchError::new(FailureMarker::Internal, "the plan cannot be pinned");
-        let content: PinnedReference = content.parse().map_err(unfit)?;
-        let reference: PinnedReference = reference.parse().map_err(unfit)?;
-        let mut pin = Pin::new(reference, content);
+        let digest = digest(text.as_bytes());
+        let reference = match &self.repository {
+            Some(tracked) => tracked.pin(),
+            None => format!("compose@{digest}").parse().ok(),
+        };
+        let unfit = || DispatchError::new(FailureMarker::Internal, "the plan cannot be pinned");
+        let content: PinnedReference = digest.parse().map_err(|_| unfit())?;
+        let mut pin = Pin::new(reference.ok_or_else(unfit)?, content);
         pin.parts = self.images;
         let plan = Some(Plan::new(text));
         Ok(Pinned { pin, plan })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,8 +17,10 @@ use shipslog_core::secret::Secret;
 use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
-use super::child::{self, Output};
+use super::super::child::{self, Limit, Output, Unended};
+use super::super::repository::Checkout;
 use super::file::{ComposeFile, limits};
+use super::plan::ComposePlan;
 use super::said::{BuildSteps, Doing, failed};
 use super::tool::{Tool, Toolbox};
 use super::{COMPOSE, DEFINITION};
@@ -43,13 +45,14 @@ pub(super) struct Project {
     pub(super) tool: Tool,
     pub(super) toolbox: Toolbox,
     pub(super) engine: DockerEngine,
-    pub(super) docker_config: Option<PathBuf>,
     /// Its folder: for the time that the tool runs, its files are here.
     pub(super) folder: PathBuf,
     pub(super) name: String,
     pub(super) text: Arc<str>,
     /// What paths in the file are relative to; `None` for the project's own folder.
     pub(super) base: Option<PathBuf>,
+    /// The files of a repository, and where among them the file is.
+    pub(super) tree: Option<(Arc<Checkout>, PathBuf)>,
     /// What is laid over the file.
     pub(super) overlay: Value,
     pub(super) env: Vec<(String, Secret<String>)>,
@@ -86,8 +89,26 @@ pub(super) fn overlay(
     overlay
 }
 
+/// The same for what was pinned. Nothing is built any more, and what was built from may be gone; the tool wants a folder to be there all the
+/// same, for which its own will do.
+pub(super) fn pinned_overlay(
+    file: &ComposeFile,
+    workload: &WorkloadId,
+    variables: &[EnvVar],
+    plan: &ComposePlan,
+    folder: &Path,
+) -> Value {
+    let mut overlay = overlay(file, workload, variables, &pinned_images(&plan.images));
+    for (name, service) in file.all_services() {
+        if file.is_built(service) {
+            overlay["services"][name]["build"] = json!({"context": folder});
+        }
+    }
+    overlay
+}
+
 /// The images of a plan, by their ids.
-pub(super) fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
+fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, String> {
     let by_id = |(name, pin): (&PartName, &PartPin)| (name.clone(), pin.content.as_str().to_owned());
     images.iter().map(by_id).collect()
 }
@@ -182,7 +203,7 @@ impl Project {
             Doing::Reading => Output::Kept(MAX_CONFIG),
             _ => Output::Said,
         };
-        let ended = child::run(command, limit, output, told).await;
+        let ended = child::run(command, Limit::Total(limit), output, told).await;
         drop(files);
         match ended {
             Ok(ended) if ended.status.success() => Ok(ended.output),
@@ -190,14 +211,13 @@ impl Project {
                 Err(DispatchError::new(FailureMarker::EngineUnavailable, ended.said))
             }
             Ok(ended) => Err(failed(doing, &ended.said)),
-            Err(child::Unended::TimedOut) => Err(DispatchError::new(
-                FailureMarker::TimedOut,
-                "the tool took too long",
-            )),
-            Err(unended) => Err(DispatchError::new(
-                FailureMarker::Internal,
-                format!("the tool: {unended:?}"),
-            )),
+            Err(unended) => {
+                let marker = match unended {
+                    Unended::TimedOut => FailureMarker::TimedOut,
+                    _ => FailureMarker::Internal,
+                };
+                Err(DispatchError::new(marker, unended.to_string()))
+            }
         }
     }
 
@@ -207,7 +227,6 @@ impl Project {
         let address =
             address.map_err(|fault| DispatchError::new(FailureMarker::EngineUnavailable, fault.detail()))?;
         command.env("DOCKER_HOST", address);
-        command.envs(self.docker_config.iter().map(|folder| ("DOCKER_CONFIG", folder)));
         command.envs([
             ("COMPOSE_IGNORE_ORPHANS", "true"),
             ("COMPOSE_HTTP_TIMEOUT", "600"),
@@ -218,9 +237,7 @@ impl Project {
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value.expose())));
         command.args(["--ansi", "never", "--project-name", &self.name]);
-        command
-            .arg("--project-directory")
-            .arg(self.base.as_ref().unwrap_or(&self.folder));
+        command.arg("--project-directory").arg(self.base());
         // Or it would take variables from a file in the folder that nobody recorded.
         command.arg("--env-file").arg(self.folder.join(NO_VARIABLES));
         command.arg("--file").arg(self.folder.join(FILE));
@@ -232,13 +249,27 @@ impl Project {
         Ok(command)
     }
 
+    /// What paths in the file are relative to. A path that a service is made with must be the same the next time, or it would be made anew: so the
+    /// files of a repository are found through a link.
+    fn base(&self) -> PathBuf {
+        match (&self.tree, &self.base) {
+            (Some((_, folder)), _) => self.folder.join(TREE).join(folder),
+            (None, Some(folder)) => folder.clone(),
+            (None, None) => self.folder.clone(),
+        }
+    }
+
     /// Writes the files, once nobody else is at work in the folder.
     async fn lay_out(&self) -> Result<Files, DispatchError> {
         let lock = take_lock(&self.folder).await?;
+        clear(&self.folder);
         let files = Files {
             folder: self.folder.clone(),
             lock,
         };
+        if let Some((tree, _)) = &self.tree {
+            symlink(tree.root(), self.folder.join(TREE)).map_err(|error| no_folder(&error))?;
+        }
         let overlay = self.overlay.to_string();
         for (name, text) in [(FILE, &*self.text), (OVERLAY, &overlay), (NO_VARIABLES, "")] {
             write(&self.folder.join(name), text).map_err(|error| no_folder(&error))?;
@@ -250,6 +281,7 @@ impl Project {
 const FILE: &str = "compose.yaml";
 const OVERLAY: &str = "pins.json";
 const NO_VARIABLES: &str = "no.env";
+const TREE: &str = "tree";
 const LOCK: &str = "lock";
 
 /// The files of a project for as long as the tool needs them, and its lock.
@@ -261,10 +293,14 @@ struct Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        for name in [FILE, OVERLAY, NO_VARIABLES] {
-            // What is left is overwritten the next time.
-            let _ = fs::remove_file(self.folder.join(name));
-        }
+        clear(&self.folder);
+    }
+}
+
+fn clear(folder: &Path) {
+    for name in [FILE, OVERLAY, NO_VARIABLES, TREE] {
+        // What is left is removed the next time.
+        let _ = fs::remove_file(folder.join(name));
     }
 }
 
@@ -292,8 +328,13 @@ async fn take_lock(folder: &Path) -> Result<File, DispatchError> {
     }
 }
 
+/// Makes the folder of a project, which nobody else can read.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 fn open_lock(folder: &Path) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make_folder(folder)?;
     let mut options = File::options();
     options
         .read(true)
@@ -304,13 +345,13 @@ fn open_lock(folder: &Path) -> io::Result<File> {
     options.open(folder.join(LOCK))
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
     io::Write::write_all(&mut options.open(path)?, text.as_bytes())
 }
 
-fn no_folder(error: &io::Error) -> DispatchError {
+pub(super) fn no_folder(error: &io::Error) -> DispatchError {
     let detail = format!("the folder of the project: {}", error.kind());
     DispatchError::new(FailureMarker::Internal, detail)
 }

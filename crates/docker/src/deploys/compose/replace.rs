@@ -1,6 +1,7 @@
 //! Running what was pinned, service after service.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 use shipslog_core::deploys::{DispatchError, FailureMarker, Job, PartName, PartStep};
@@ -9,11 +10,13 @@ use shipslog_core::secret::Secret;
 
 use super::super::classify::{Phase, failed};
 use super::super::gate::{Ending, Expected};
+use super::super::repository::Checkout;
 use super::ComposePlugin;
 use super::containers::{Container, is_one_shot};
 use super::file::ComposeFile;
 use super::plan::{ComposePlan, unusable};
-use super::project::{Project, overlay, pinned_images};
+use super::project::{Project, no_folder, pinned_overlay};
+use super::replaced::Replaced;
 use super::resolve::tell;
 
 /// A deploy at work.
@@ -32,8 +35,12 @@ impl ComposePlugin {
         // The environment may be another one than that which the plan was made with.
         file.check_variables(&job.spec.env)
             .map_err(|error| unusable(&error))?;
-        let over = overlay(&file, &job.workload, &job.spec.env, &pinned_images(&plan.images));
-        let project = self.project(&job.workload, plan, over, job.env.clone()).await?;
+        let folder = self.folder_of(&job.workload);
+        let over = pinned_overlay(&file, &job.workload, &job.spec.env, plan, &folder);
+        let tree = self.tree(plan, &file, &job.spec, job.secrets.as_ref()).await?;
+        let project = self
+            .project(&job.workload, plan, over, job.env.clone(), tree)
+            .await?;
         let work = Work {
             job,
             plan,
@@ -41,24 +48,29 @@ impl ComposePlugin {
             project: &project,
         };
         let mut replaced = BTreeSet::new();
+        let mut noted = Replaced::of(&folder);
         for service in file.order().map_err(|error| unusable(&error))? {
-            let done = self.replace_one(&work, &service, &mut replaced).await;
+            let before = self.of_service(&job.workload, &service).await?;
+            noted.note(&before).map_err(|error| no_folder(&error))?;
+            let done = self.replace_one(&work, &service, &before, &mut replaced).await;
             done.map_err(|error| error.of_part(service.clone()))?;
             tell(&job.progress, &service, PartStep::Done);
         }
-        self.remove_others(&job.workload, plan).await
+        self.remove_others(&job.workload, plan).await?;
+        noted.forget();
+        Ok(())
     }
 
     async fn replace_one(
         &self,
         work: &Work<'_>,
         service: &PartName,
+        before: &[Container],
         replaced: &mut BTreeSet<PartName>,
     ) -> Result<(), DispatchError> {
         let Work { job, file, .. } = work;
         tell(&job.progress, service, PartStep::Replacing);
-        let before = self.of_service(&job.workload, service).await?;
-        self.remove_half_made(&before).await?;
+        self.remove_half_made(before).await?;
         let own = &file.services[service];
         let anew = !own.shares.is_disjoint(replaced);
         let grace = (!own.has_grace).then_some(job.spec.rollout.stop_timeout_s);
@@ -139,17 +151,18 @@ impl ComposePlugin {
         plan: &ComposePlan,
         overlay: Value,
         env: Vec<(String, Secret<String>)>,
+        tree: Option<Arc<Checkout>>,
     ) -> Result<Project, DispatchError> {
         let missing = || DispatchError::new(FailureMarker::Internal, "there is no Compose on this host");
         Ok(Project {
             tool: self.toolbox.tool().await.ok_or_else(missing)?,
             toolbox: self.toolbox.clone(),
             engine: self.engine().clone(),
-            docker_config: self.image.docker_config.clone(),
             folder: self.folder_of(workload),
             name: plan.project.clone(),
             text: plan.file.as_str().into(),
             base: plan.folder.clone(),
+            tree: tree.zip(plan.repository.as_ref().map(|tracked| tracked.folder.clone())),
             overlay,
             env,
         })

@@ -9,26 +9,33 @@ use shipslog_core::deploys::{
 use super::super::pull::content;
 use super::ComposePlugin;
 use super::file::ComposeFile;
+use super::paths;
 use super::plan::{ComposePlan, unusable};
 use super::project::{Project, overlay};
-use super::source::Source;
 
 impl ComposePlugin {
     /// Reads the file, and pins the image of each service.
     pub(super) async fn resolve_file(&self, job: &Job) -> Result<Pinned, DispatchError> {
-        let source = Source::read(job).await?;
-        let file = ComposeFile::parse(&source.text, source.origin()).map_err(|error| unusable(&error))?;
-        file.check_variables(&job.spec.env)
-            .map_err(|error| unusable(&error))?;
+        let source = self.source(job).await?;
         let mut plan = ComposePlan {
-            project: self.project_name(job).await?,
+            project: String::new(),
             file: source.text,
             folder: source.folder,
+            repository: source.repository,
             images: BTreeMap::new(),
         };
+        let file = plan.parse()?;
+        file.check_variables(&job.spec.env)
+            .map_err(|error| unusable(&error))?;
+        if let (Some(tree), Some(tracked)) = (&source.tree, &plan.repository) {
+            paths::keep_within(tree, &tracked.folder, &file).await?;
+        }
+        plan.project = self.project_name(job).await?;
         let tags = tags_of_built(&file, &plan.project, job);
         let over = overlay(&file, &job.workload, &job.spec.env, &tags);
-        let project = self.project(&job.workload, &plan, over, job.env.clone()).await?;
+        let project = self
+            .project(&job.workload, &plan, over, job.env.clone(), source.tree)
+            .await?;
         let images = project.images().await?;
         plan.images = self.pin_images(&file, &project, &images, &job.progress).await?;
         plan.into_pinned()

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use shipslog_core::deploys::PartName;
 
 use super::file::{FileError, Origin, Service};
+use super::paths::{self, is_relative};
 
 /// The most services of a file.
 const MAX_SERVICES: usize = 200;
@@ -124,9 +125,9 @@ fn check_sources(root: &Map<String, Value>, origin: Origin) -> Result<(), FileEr
     for section in ["configs", "secrets"] {
         for (name, value) in root.get(section).and_then(Value::as_object).into_iter().flatten() {
             let file = value.get("file").and_then(Value::as_str);
-            if origin == Origin::Inline && file.is_some_and(is_relative) {
+            if let Some(problem) = not_kept(origin).filter(|_| file.is_some_and(is_relative)) {
                 let place = Place::root(section);
-                return Err(place.field(name).field("file").error(NO_FOLDER));
+                return Err(place.field(name).field("file").error(problem));
             }
         }
     }
@@ -134,7 +135,20 @@ fn check_sources(root: &Map<String, Value>, origin: Origin) -> Result<(), FileEr
 }
 
 const NO_FOLDER: &str = "is relative, and a file that is given inline is in no folder";
+const NOT_KEPT: &str =
+    "is relative, and files of a repository are not kept beside what runs: build them into an image";
+/// The first generation takes them from where the file is, which is a copy; the second from the folder of the project.
+const SPLIT: &str = "is relative, and other services extend this one: Compose would look for it elsewhere";
 const UNKNOWN: &str = "names a service that is not there";
+
+/// What is wrong with files that have to be there for as long as containers run.
+fn not_kept(origin: Origin) -> Option<&'static str> {
+    match origin {
+        Origin::Inline => Some(NO_FOLDER),
+        Origin::Repository => Some(NOT_KEPT),
+        Origin::Folder => None,
+    }
+}
 
 /// The names of the services that are started: those without a profile.
 fn running(place: &Place<'_>, listed: &Map<String, Value>) -> Result<BTreeSet<PartName>, FileError> {
@@ -153,9 +167,18 @@ fn running(place: &Place<'_>, listed: &Map<String, Value>) -> Result<BTreeSet<Pa
     Ok(names)
 }
 
-/// A path that depends on where the file is, or on whose home it is.
-fn is_relative(path: &str) -> bool {
-    !path.starts_with('/')
+/// Whether a service says this of itself, or has it from one that it extends.
+pub(super) fn says(all: &Map<String, Value>, service: &Map<String, Value>, field: &str) -> bool {
+    let own = |fields: &Map<String, Value>| fields.get(field).is_some_and(|value| !value.is_null());
+    // One that extends itself in a circle is for the tool to refuse.
+    let chain = std::iter::successors(Some(service), |fields| base_of(all, fields));
+    chain.take(all.len()).any(own)
+}
+
+fn base_of<'a>(all: &'a Map<String, Value>, service: &Map<String, Value>) -> Option<&'a Map<String, Value>> {
+    let extends = service.get("extends")?;
+    let base = extends.as_str().or_else(|| extends.get("service")?.as_str())?;
+    all.get(base)?.as_object()
 }
 
 struct Reader<'a> {
@@ -174,7 +197,15 @@ impl Reader<'_> {
         self.check_labels()?;
         if self.origin == Origin::Inline {
             self.check_env_files()?;
-            self.check_volumes()?;
+        }
+        if self.origin == Origin::Repository {
+            self.check_paths()?;
+        }
+        if let Some(problem) = not_kept(self.origin) {
+            self.check_volumes(problem)?;
+        }
+        if self.is_extended() {
+            self.check_extended()?;
         }
         let (mut needs, awaits_end_of) = self.depends_on()?;
         let shares = self.shares()?;
@@ -184,8 +215,8 @@ impl Reader<'_> {
             needs,
             awaits_end_of,
             shares,
-            has_image: self.fields.contains_key("image"),
-            is_built: self.fields.contains_key("build"),
+            has_image: self.has("image"),
+            is_built: self.has("build"),
             has_grace: self.fields.contains_key("stop_grace_period"),
         })
     }
@@ -196,6 +227,10 @@ impl Reader<'_> {
 
     fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field)?.as_str()
+    }
+
+    fn has(&self, field: &str) -> bool {
+        says(self.all, self.fields, field)
     }
 
     fn check_image(&self) -> Result<(), FileError> {
@@ -220,10 +255,9 @@ impl Reader<'_> {
                 .field("file")
                 .error("is not supported: all of it must be in one file"));
         }
-        let base = extends.as_str().or_else(|| extends.get("service")?.as_str());
-        match base.is_some_and(|base| self.all.contains_key(base)) {
-            true => Ok(()),
-            false => Err(self.error("extends", UNKNOWN)),
+        match base_of(self.all, self.fields) {
+            Some(_) => Ok(()),
+            None => Err(self.error("extends", UNKNOWN)),
         }
     }
 
@@ -259,27 +293,43 @@ impl Reader<'_> {
     }
 
     fn check_env_files(&self) -> Result<(), FileError> {
-        let files = match self.fields.get("env_file") {
-            Some(Value::Array(files)) => files.iter().collect(),
-            file => Vec::from_iter(file),
-        };
-        let path = |file: &Value| {
-            file.as_str()
-                .or_else(|| file.get("path")?.as_str())
-                .map(is_relative)
-        };
-        match files.into_iter().any(|file| path(file) == Some(true)) {
+        let mut files = paths::listed(self.fields.get("env_file"));
+        match files.any(is_relative) {
             true => Err(self.error("env_file", NO_FOLDER)),
             false => Ok(()),
         }
     }
 
-    fn check_volumes(&self) -> Result<(), FileError> {
+    /// Where a variable would lead is not known when it is looked whether a path stays in the repository.
+    fn check_paths(&self) -> Result<(), FileError> {
+        let mut found = paths::of_service(self.fields).into_iter();
+        match found.find(|path| path.text.contains('$')) {
+            Some(path) => Err(self.error(
+                path.field,
+                "must be a plain path in a repository, without variables",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn is_extended(&self) -> bool {
+        let mut others = self.all.values().filter_map(Value::as_object);
+        others.any(|other| base_of(self.all, other).is_some_and(|base| std::ptr::eq(base, self.fields)))
+    }
+
+    fn check_extended(&self) -> Result<(), FileError> {
+        match paths::of_service(self.fields).first() {
+            Some(path) => Err(self.error(path.field, SPLIT)),
+            None => self.check_volumes(SPLIT),
+        }
+    }
+
+    fn check_volumes(&self, problem: &'static str) -> Result<(), FileError> {
         let volumes = self.fields.get("volumes").and_then(Value::as_array);
         let place = self.place.field("volumes");
         for (i, volume) in volumes.into_iter().flatten().enumerate() {
             if is_relative_bind(volume) {
-                return Err(place.item(i).error(NO_FOLDER));
+                return Err(place.item(i).error(problem));
             }
         }
         Ok(())
@@ -359,5 +409,76 @@ fn is_relative_bind(volume: &Value) -> bool {
             by_path(source) || is_bind && is_relative(source)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(service: &Value) -> String {
+        refusal_of(&json!({"services": {"web": service}}), Origin::Repository)
+    }
+
+    fn refusal_of(file: &Value, origin: Origin) -> String {
+        match check(file.as_object().unwrap(), origin) {
+            Ok(_) => "nothing".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_a_repository_does_not_keep_is_refused_by_its_field() {
+        for volume in [
+            json!("./data:/data"),
+            json!("~/data:/data"),
+            json!({"type": "bind", "source": "data", "target": "/d"}),
+        ] {
+            let said = format!("services.web.volumes[1] {NOT_KEPT}");
+            assert_eq!(
+                refusal(&json!({"image": "a", "volumes": ["named:/x", volume]})),
+                said
+            );
+        }
+        let secrets = json!({"services": {"web": {"image": "a"}}, "secrets": {"key": {"file": "./key"}}});
+        let error = check(secrets.as_object().unwrap(), Origin::Repository).unwrap_err();
+        assert_eq!(error.to_string(), format!("secrets.key.file {NOT_KEPT}"));
+        let variable = "must be a plain path in a repository, without variables";
+        assert_eq!(
+            refusal(&json!({"image": "a", "env_file": ["$A/x"]})),
+            format!("services.web.env_file {variable}")
+        );
+        assert_eq!(
+            refusal(&json!({"build": {"context": "${A}"}})),
+            format!("services.web.build {variable}")
+        );
+        for good in [
+            json!({"image": "a", "volumes": ["/srv:/srv", "data:/data"], "env_file": "a.env"}),
+            json!({"build": "."}),
+        ] {
+            assert_eq!(refusal(&good), "nothing", "{good}");
+        }
+    }
+
+    #[test]
+    fn what_is_extended_names_no_relative_paths() {
+        let file = |base: Value| json!({"services": {"base": base, "web": {"extends": {"service": "base"}}}});
+        for (base, field) in [
+            (json!({"build": "."}), "build"),
+            (json!({"image": "a", "env_file": "a.env"}), "env_file"),
+            (json!({"image": "a", "volumes": ["./a:/a"]}), "volumes[0]"),
+        ] {
+            let said = format!("services.base.{field} {SPLIT}");
+            assert_eq!(refusal_of(&file(base), Origin::Folder), said);
+        }
+        let built = file(json!({"build": "/srv/app"}));
+        let services = check(built.as_object().unwrap(), Origin::Folder).unwrap();
+        assert!(
+            services
+                .values()
+                .all(|service| service.is_built && !service.has_image)
+        );
     }
 }

@@ -11,7 +11,8 @@ use super::ComposePlugin;
 use super::containers::Container;
 use super::file::ComposeFile;
 use super::plan::ComposePlan;
-use super::project::{Project, overlay, pinned_images, wait_for_others};
+use super::project::{Project, pinned_overlay, wait_for_others};
+use super::replaced::Replaced;
 
 /// A deploy that is to be put back.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ struct Kept<'a> {
     record: &'a Record,
     plan: &'a ComposePlan,
     file: &'a ComposeFile,
+    /// What ran when it was to be replaced.
+    replaced: &'a Replaced,
 }
 
 impl ComposePlugin {
@@ -33,10 +36,16 @@ impl ComposePlugin {
         let Some(record) = keep else {
             return self.remove_all(workload).await;
         };
+        let replaced = Replaced::of(&self.folder_of(workload));
         match record.pinned.as_ref().and_then(ComposePlan::of) {
-            Some(plan) => self.put_back(record, &plan).await,
-            None => self.start_stopped(&self.containers(workload).await?).await,
+            Some(plan) => self.put_back(record, &plan, &replaced).await?,
+            None => {
+                self.start_stopped(&self.containers(workload).await?, &replaced)
+                    .await?
+            }
         }
+        replaced.forget();
+        Ok(())
     }
 
     async fn remove_all(&self, workload: &WorkloadId) -> Result<(), DispatchError> {
@@ -49,13 +58,19 @@ impl ComposePlugin {
         Ok(())
     }
 
-    async fn put_back(&self, record: &Record, plan: &ComposePlan) -> Result<(), DispatchError> {
+    async fn put_back(
+        &self,
+        record: &Record,
+        plan: &ComposePlan,
+        replaced: &Replaced,
+    ) -> Result<(), DispatchError> {
         let file = plan.parse()?;
         self.remove_others(&record.workload, plan).await?;
         let kept = Kept {
             record,
             plan,
             file: &file,
+            replaced,
         };
         let order = file.order().map_err(|error| super::plan::unusable(&error))?;
         let mut made = BTreeSet::new();
@@ -109,25 +124,30 @@ impl ComposePlugin {
         for container in &wrong {
             self.remove(&container.id).await?;
         }
-        self.start_stopped(&right).await
+        self.start_stopped(&right, kept.replaced).await
     }
 
     async fn project_of(&self, kept: &Kept<'_>) -> Result<Project, DispatchError> {
-        let Kept { record, plan, file } = kept;
-        let over = overlay(
-            file,
-            &record.workload,
-            &record.spec.env,
-            &pinned_images(&plan.images),
-        );
+        let Kept {
+            record, plan, file, ..
+        } = kept;
+        let folder = self.folder_of(&record.workload);
+        let over = pinned_overlay(file, &record.workload, &record.spec.env, plan, &folder);
         let env = record.env().await?;
-        self.project(&record.workload, plan, over, env).await
+        let tree = self
+            .tree(plan, file, &record.spec, record.secrets.as_ref())
+            .await?;
+        self.project(&record.workload, plan, over, env, tree).await
     }
 
     /// Starts those that do not run, but for those that did what they were there for.
-    async fn start_stopped(&self, containers: &[Container]) -> Result<(), DispatchError> {
+    async fn start_stopped(
+        &self,
+        containers: &[Container],
+        replaced: &Replaced,
+    ) -> Result<(), DispatchError> {
         for container in containers.iter().filter(|container| container.is_startable()) {
-            if !self.is_done(container).await? {
+            if replaced.has(container) || !self.is_done(container).await? {
                 self.restore_name(container).await;
                 self.image.start(&container.id).await?;
             }

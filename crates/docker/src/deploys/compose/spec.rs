@@ -1,10 +1,11 @@
 //! What a spec may say for a Compose file.
 
 use serde::Deserialize;
+use shipslog_core::secret::SecretRef;
 use shipslog_core::workloads::{FieldError, RestartPolicy, Spec, StrategyChoice};
 
 use super::file::{ComposeFile, Origin};
-use super::source::Place;
+use super::source::Location;
 
 /// The options of the source.
 #[derive(Debug, Deserialize)]
@@ -13,6 +14,9 @@ pub(super) struct ComposeOptions {
     /// The file itself, for the reference `inline`.
     #[serde(default)]
     pub(super) file: Option<String>,
+    /// What a Git server is shown, for a reference to a repository.
+    #[serde(default)]
+    pub(super) token: Option<SecretRef>,
 }
 
 /// Variables that would change what the tool does, not what the file says.
@@ -24,9 +28,14 @@ pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
     refuse_what_the_file_says(spec)?;
     check_env(spec)?;
     let options: ComposeOptions = spec.source.options.read()?;
-    match (Place::parse(&spec.source.reference)?, options.file) {
-        (Place::Inline, Some(file)) => check_file(&file, spec),
-        (Place::Inline, None) => Err(FieldError::new(
+    let location = Location::parse(&spec.source.reference)?;
+    if options.token.is_some() && !matches!(location, Location::Repository(_)) {
+        let message = "can only be given with the reference of a Git repository";
+        return Err(FieldError::new("source.options.token", message));
+    }
+    match (location, options.file) {
+        (Location::Inline, Some(file)) => check_file(&file, spec),
+        (Location::Inline, None) => Err(FieldError::new(
             "source.options.file",
             "must hold the Compose file",
         )),
@@ -34,7 +43,7 @@ pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
             "source.options.file",
             "can only be given with the reference inline",
         )),
-        (Place::Path(_), None) => Ok(()),
+        (_, None) => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use super::child::{self, Output};
+use super::super::child::{self, Limit, Output};
 
 /// How long a tool may take to say its version; the older one has to start an interpreter first.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
@@ -48,15 +48,22 @@ impl Tool {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Toolbox {
     path: Option<OsString>,
+    /// Where the Docker client has its settings, and plugins of a user's own.
+    docker_config: Option<PathBuf>,
     found: Arc<Mutex<Option<Tool>>>,
 }
 
 impl Toolbox {
-    pub(super) fn in_path(path: OsString) -> Self {
-        Self {
-            path: Some(path),
-            found: Arc::default(),
-        }
+    pub(super) fn in_path(mut self, path: OsString) -> Self {
+        self.path = Some(path);
+        self.found = Arc::default();
+        self
+    }
+
+    pub(super) fn with_docker_config(mut self, folder: PathBuf) -> Self {
+        self.docker_config = Some(folder);
+        self.found = Arc::default();
+        self
     }
 
     /// The tool, looked for until it is found once.
@@ -98,9 +105,8 @@ impl Toolbox {
     async fn version(&self, tool: &Tool) -> Option<String> {
         let mut command = self.command(tool);
         command.args(["version", "--short"]).stdin(Stdio::null());
-        let ended = child::run(command, VERSION_LIMIT, Output::Kept(4096), |_| {})
-            .await
-            .ok()?;
+        let ended = child::run(command, Limit::Total(VERSION_LIMIT), Output::Kept(4096), |_| {});
+        let ended = ended.await.ok()?;
         let text = String::from_utf8(ended.output).ok()?;
         let version = text.trim().trim_start_matches('v');
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+');
@@ -115,6 +121,7 @@ impl Toolbox {
         for name in KEPT_VARIABLES {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
+        command.envs(self.docker_config.iter().map(|folder| ("DOCKER_CONFIG", folder)));
         command.env("PATH", self.path());
         command
     }

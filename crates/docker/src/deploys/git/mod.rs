@@ -231,7 +231,6 @@ fn recorded(pinned: &Pinned) -> Option<(Recipe, RepositoryUrl, Commit)> {
 }
 
 fn pin_reference(url: &RepositoryUrl, commit: &Commit) -> Result<PinnedReference, DispatchError> {
-    let pin = format!("{}@git:{commit}", url.name());
-    pin.parse()
-        .map_err(|_| DispatchError::new(FailureMarker::Internal, "the repository cannot be named in a pin"))
+    let unfit = || DispatchError::new(FailureMarker::Internal, "the repository cannot be named in a pin");
+    url.pin(commit).ok_or_else(unfit)
 }

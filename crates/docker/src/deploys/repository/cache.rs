@@ -10,7 +10,7 @@ use shipslog_core::deploys::{DispatchError, FailureMarker};
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
-use super::child::{ChildFault, Git, GitCommand};
+use super::command::{Fault, Git, GitCommand};
 use super::fault::failed;
 use super::{Access, Commit, Repositories, RepositoryUrl};
 
@@ -117,7 +117,7 @@ impl Repository {
     }
 
     /// The error of a command that asked the server.
-    pub(super) fn failed(&self, doing: &str, fault: &ChildFault) -> DispatchError {
+    pub(super) fn failed(&self, doing: &str, fault: &Fault) -> DispatchError {
         self.access.hide_in(failed(doing, fault))
     }
 }

@@ -1,6 +1,6 @@
 //! The files of a commit.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use shipslog_core::deploys::{DispatchError, FailureMarker};
@@ -35,7 +35,8 @@ impl Checkout {
     ///
     /// # Errors
     /// [`FailureMarker::SourceInvalid`] when there is no such thing, or a link on the way to it leads out of the checkout.
-    pub(in crate::deploys) async fn within(&self, path: &str) -> Result<PathBuf, DispatchError> {
+    pub(in crate::deploys) async fn within(&self, path: impl AsRef<Path>) -> Result<PathBuf, DispatchError> {
+        let path = path.as_ref();
         let invalid = |why: &str| DispatchError::new(FailureMarker::SourceInvalid, format!("{path:?} {why}"));
         let real = tokio::fs::canonicalize(self.root.join(path)).await;
         let real = real.map_err(|_| invalid("is not in the repository"))?;
@@ -44,6 +45,29 @@ impl Checkout {
             false => Err(invalid("leads out of the repository")),
         }
     }
+
+    /// Whether a path stays in the checkout, followed step after step. One at which there is nothing does.
+    pub(in crate::deploys) async fn keeps(&self, path: &Path) -> bool {
+        let Some(path) = without_parents(path) else {
+            return false;
+        };
+        let real = tokio::fs::canonicalize(self.root.join(path)).await;
+        real.map_or(true, |real| real.starts_with(&self.root))
+    }
+}
+
+/// As tools read a path that they put together: `a/../b` is `b`, whatever `a` may be. `None` when it leads out.
+fn without_parents(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => plain.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if plain.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(plain)
 }
 
 impl Drop for Checkout {

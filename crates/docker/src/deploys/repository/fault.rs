@@ -4,24 +4,27 @@ use std::io;
 
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 
-use super::child::ChildFault;
+use super::super::child::Unended;
+use super::command::Fault;
 
 /// The longest that is handed to the log of git's words.
 const MAX_WORDS: usize = 400;
 
 /// The error for a command that gave no answer.
-pub(super) fn failed(doing: &str, fault: &ChildFault) -> DispatchError {
+pub(super) fn failed(doing: &str, fault: &Fault) -> DispatchError {
     let (marker, why) = match fault {
-        ChildFault::NotStarted(io::ErrorKind::NotFound) => {
+        Fault::Unended(Unended::NotRun(io::ErrorKind::NotFound)) => {
             (FailureMarker::Internal, "there is no git".to_owned())
         }
-        ChildFault::NotStarted(kind) => (FailureMarker::Internal, format!("git cannot be run: {kind}")),
-        ChildFault::Silent => (
+        Fault::Unended(Unended::NotRun(kind)) => {
+            (FailureMarker::Internal, format!("git cannot be run: {kind}"))
+        }
+        Fault::Unended(Unended::TimedOut) => (
             FailureMarker::SourceUnreachable,
             "nothing was heard for too long".to_owned(),
         ),
-        ChildFault::Flood => (FailureMarker::Internal, "git printed too much".to_owned()),
-        ChildFault::Failed { words } => (classify(words), last_words(words)),
+        Fault::Unended(Unended::TooMuch) => (FailureMarker::Internal, "git printed too much".to_owned()),
+        Fault::Failed { words } => (classify(words), last_words(words)),
     };
     DispatchError::new(marker, format!("{doing}: {why}"))
 }
@@ -169,12 +172,15 @@ internal fatal: bad object HEAD
 
     #[test]
     fn a_git_that_is_not_there_or_says_nothing_has_a_marker_too() {
-        let of = |fault: ChildFault| failed("x", &fault).marker();
+        let of = |fault: Fault| failed("x", &fault).marker();
         assert_eq!(
-            of(ChildFault::NotStarted(io::ErrorKind::NotFound)),
+            of(Fault::Unended(Unended::NotRun(io::ErrorKind::NotFound))),
             FailureMarker::Internal
         );
-        assert_eq!(of(ChildFault::Silent), FailureMarker::SourceUnreachable);
-        assert_eq!(of(ChildFault::Flood), FailureMarker::Internal);
+        assert_eq!(
+            of(Fault::Unended(Unended::TimedOut)),
+            FailureMarker::SourceUnreachable
+        );
+        assert_eq!(of(Fault::Unended(Unended::TooMuch)), FailureMarker::Internal);
     }
 }

@@ -3,7 +3,7 @@
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 
 use super::cache::Repository;
-use super::child::ChildFault;
+use super::command::Fault;
 use super::fault::{refuses_parts, refuses_single_commits};
 use super::{Access, Commit, GitReference, Repositories, Version};
 
@@ -77,7 +77,7 @@ impl Repository {
             .await
         {
             Ok(()) => return Ok(()),
-            Err(ChildFault::Failed { words }) if refuses_single_commits(&words) => {}
+            Err(Fault::Failed { words }) if refuses_single_commits(&words) => {}
             Err(fault) => return Err(self.failed(doing, &fault)),
         }
         let everything = ["heads", "tags"].map(|kind| format!("+refs/{kind}/*:refs/shipslog/{kind}/*"));
@@ -100,29 +100,24 @@ impl Repository {
         }
     }
 
-    async fn fetch(&self, what: &[String], reach: Reach) -> Result<(), ChildFault> {
+    async fn fetch(&self, what: &[String], reach: Reach) -> Result<(), Fault> {
         self.fetch_with(&[], what, reach).await
     }
 
-    async fn fetch_with(&self, options: &[&str], what: &[String], reach: Reach) -> Result<(), ChildFault> {
+    async fn fetch_with(&self, options: &[&str], what: &[String], reach: Reach) -> Result<(), Fault> {
         let one = self
             .fetch_part(options, what, (reach == Reach::One).then_some("--depth=1"))
             .await;
         match one {
             // A server of plain files knows no parts, and its repositories were never fetched in parts.
-            Err(ChildFault::Failed { words }) if refuses_parts(&words) => {
+            Err(Fault::Failed { words }) if refuses_parts(&words) => {
                 self.fetch_part(options, what, None).await
             }
             done => done,
         }
     }
 
-    async fn fetch_part(
-        &self,
-        options: &[&str],
-        what: &[String],
-        depth: Option<&str>,
-    ) -> Result<(), ChildFault> {
+    async fn fetch_part(&self, options: &[&str], what: &[String], depth: Option<&str>) -> Result<(), Fault> {
         let is_part = self.folder.join("shallow").exists();
         let depth = depth.or(is_part.then_some(ALL));
         let command = self.git.remote(&self.folder, &self.url, &self.access);

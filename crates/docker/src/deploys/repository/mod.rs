@@ -6,7 +6,7 @@
 mod access;
 mod cache;
 mod checkout;
-mod child;
+mod command;
 mod commit;
 mod fault;
 mod fetch;
@@ -24,7 +24,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 pub(in crate::deploys) use access::Access;
 pub(in crate::deploys) use checkout::Checkout;
-use child::Git;
+use command::Git;
 pub(in crate::deploys) use commit::Commit;
 pub(in crate::deploys) use reference::{GitReference, RepositoryUrl, Version, is_inner_path};
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use shipslog_core::deploys::PinnedReference;
+
 use super::Commit;
 use crate::deploys::reference::is_registry;
 
@@ -173,6 +175,11 @@ impl RepositoryUrl {
     /// The name by which the ledger knows the repository: host and path, in the characters that a pin may have.
     pub(in crate::deploys) fn name(&self) -> String {
         format!("{}/{}", self.authority, self.path.replace(['~', '+'], "_"))
+    }
+
+    /// What the ledger shows of a commit of it.
+    pub(in crate::deploys) fn pin(&self, commit: &Commit) -> Option<PinnedReference> {
+        format!("{}@git:{commit}", self.name()).parse().ok()
     }
 }
 

@@ -3,7 +3,7 @@
 use shipslog_core::deploys::Readiness;
 
 use super::Repositories;
-use super::child::ChildFault;
+use super::command::Fault;
 
 /// The first version that takes all of its settings from its environment.
 const OLDEST: (u32, u32) = (2, 32);
@@ -16,7 +16,7 @@ impl Repositories {
     }
 }
 
-fn judge(asked: Result<&str, &ChildFault>) -> Readiness {
+fn judge(asked: Result<&str, &Fault>) -> Readiness {
     let version = asked
         .ok()
         .and_then(|said| said.trim().strip_prefix("git version "));
@@ -48,6 +48,7 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::child::Unended;
     use super::*;
 
     #[test]
@@ -66,7 +67,9 @@ mod tests {
         for bad in ["git version 2.20.1", "git version x", "no git at all", ""] {
             assert_eq!(judge(Ok(bad)).missing.len(), 1, "{bad}");
         }
-        let absent = judge(Err(&ChildFault::NotStarted(std::io::ErrorKind::NotFound)));
+        let absent = judge(Err(&Fault::Unended(Unended::NotRun(
+            std::io::ErrorKind::NotFound,
+        ))));
         assert!(absent.missing[0].contains("apt-get install git"));
     }
 }

@@ -1,7 +1,5 @@
 //! The contract of a source kind, kept with a real repository.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,7 +14,7 @@ use shipslog_store::SqliteStore;
 use shipslog_test_support::{Cleanup, Engine, GitRepository, GitServer, free_port, unique};
 use tempfile::TempDir;
 
-use crate::bench::at;
+use crate::bench::{at, read_all};
 use crate::conformance::shown_at;
 
 struct Sources {
@@ -110,23 +108,9 @@ impl PluginRig for Sources {
     }
 
     fn kept_on_disk(&self) -> Vec<u8> {
-        let mut kept = Vec::new();
-        read_all(self.cache.path(), &mut kept);
+        let kept = read_all(self.cache.path());
         assert!(!kept.is_empty(), "nothing is cached");
         kept
-    }
-}
-
-/// Everything below a folder, names included.
-pub(super) fn read_all(folder: &Path, into: &mut Vec<u8>) {
-    for entry in fs::read_dir(folder).expect("a folder can be read") {
-        let path = entry.expect("an entry").path();
-        into.extend(path.to_string_lossy().as_bytes());
-        if path.is_dir() {
-            read_all(&path, into);
-        } else {
-            into.extend(fs::read(&path).unwrap_or_default());
-        }
     }
 }
 

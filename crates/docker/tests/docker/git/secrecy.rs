@@ -11,8 +11,8 @@ use shipslog_core::testing::FakeSecrets;
 use shipslog_core::testing::canary::{Alphabet, Canary};
 use shipslog_test_support::GitServer;
 
-use super::conformance::read_all;
 use super::{SLEEPS, Yard, yard};
+use crate::bench::read_all;
 
 async fn guarded(canary: &Canary) -> Option<Yard> {
     let secrets = FakeSecrets::default().with("env:T", canary.value());
@@ -82,8 +82,7 @@ async fn a_token_opens_the_repository_and_is_seen_nowhere() {
             .any(|window| window == remote.as_bytes()),
         "no git was seen at work"
     );
-    let mut kept = Vec::new();
-    read_all(yard.cache.path(), &mut kept);
+    let kept = read_all(yard.cache.path());
     let image = yard.engine.docker(&["image", "inspect", &super::content(&row)]);
     let rows = format!(
         "{:?}",

@@ -1,22 +1,17 @@
-//! Git as a child process: hardened, bounded, and ended with whoever waits for it.
+//! Git as a child process: it reads no settings, asks nobody, and speaks to no server but those it is sent to.
 
 use std::ffi::OsStr;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
+use super::super::child::{self, Limit, Output, Unended};
 use super::{Access, RepositoryUrl};
 
 /// What git may print before it is taken for mad.
 const MAX_OUTPUT: usize = 4 * 1024 * 1024;
-/// What is kept of what it prints beside that: its last words say why it failed.
-const KEPT_WORDS: usize = 8 * 1024;
 /// Variables that say how the network is reached and where programs are; nothing else of the environment is handed on.
 const HANDED_ON: [&str; 14] = [
     "PATH",
@@ -58,13 +53,9 @@ const SETTINGS: [(&str, &str); 17] = [
 
 /// Why a command gave no answer.
 #[derive(Debug)]
-pub(super) enum ChildFault {
-    /// There is no such program, or it may not be run.
-    NotStarted(io::ErrorKind),
-    /// It said nothing for too long, and was ended.
-    Silent,
-    /// It printed more than makes sense, and was ended.
-    Flood,
+pub(super) enum Fault {
+    /// It did not end by itself.
+    Unended(Unended),
     /// It failed. Its last words may quote a server, which may quote what it was sent.
     Failed { words: String },
 }
@@ -164,72 +155,14 @@ impl GitCommand {
     }
 
     /// Runs it to its end, and answers what it printed. It is ended, with all that it started, when this is dropped.
-    pub(super) async fn run(mut self) -> Result<String, ChildFault> {
-        self.inner
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let child = self
-            .inner
-            .spawn()
-            .map_err(|error| ChildFault::NotStarted(error.kind()))?;
-        Group(child).listen(self.silence).await
-    }
-}
-
-/// A child and what it started, all of which end with this value.
-#[derive(Debug)]
-struct Group(Child);
-
-impl Group {
-    async fn listen(mut self, silence: Duration) -> Result<String, ChildFault> {
-        let (mut stdout, mut stderr) = (self.0.stdout.take(), self.0.stderr.take());
-        let (mut printed, mut words) = (Vec::new(), Vec::new());
-        while stdout.is_some() || stderr.is_some() {
-            let read = async {
-                tokio::select! {
-                    more = read_some(&mut stdout, &mut printed), if stdout.is_some() => more,
-                    more = read_some(&mut stderr, &mut words), if stderr.is_some() => more,
-                }
-            };
-            timeout(silence, read).await.map_err(|_| ChildFault::Silent)?;
-            if printed.len() > MAX_OUTPUT {
-                return Err(ChildFault::Flood);
-            }
-            words.drain(..words.len().saturating_sub(KEPT_WORDS));
+    pub(super) async fn run(mut self) -> Result<String, Fault> {
+        self.inner.stdin(Stdio::null());
+        let limit = Limit::Silence(self.silence);
+        let ended = child::run(self.inner, limit, Output::Kept(MAX_OUTPUT), |_| {}).await;
+        let ended = ended.map_err(Fault::Unended)?;
+        match ended.status.success() {
+            true => Ok(String::from_utf8_lossy(&ended.output).into_owned()),
+            false => Err(Fault::Failed { words: ended.said }),
         }
-        let ended = timeout(silence, self.0.wait())
-            .await
-            .map_err(|_| ChildFault::Silent)?;
-        if ended.is_ok_and(|status| status.success()) {
-            return Ok(String::from_utf8_lossy(&printed).into_owned());
-        }
-        let words = String::from_utf8_lossy(&words).into_owned();
-        Err(ChildFault::Failed { words })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // `None` once it was waited for: its number may be another's by now.
-        let pid = self
-            .0
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have ended by itself a moment ago.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
-}
-
-/// Reads what there is; a pipe at its end is taken away.
-async fn read_some<R: AsyncRead + Unpin>(pipe: &mut Option<R>, into: &mut Vec<u8>) {
-    let Some(open) = pipe else { return };
-    if !matches!(open.read_buf(into).await, Ok(1..)) {
-        *pipe = None;
     }
 }

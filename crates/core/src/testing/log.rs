@@ -8,20 +8,23 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, set_default};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Takes down whatever is logged on this thread, where a `#[tokio::test]` runs all of its tasks.
-pub(super) struct Log {
+/// Takes down whatever is logged on this thread, where a `#[tokio::test]` runs all of its tasks, for as long as it lives.
+#[derive(Debug)]
+pub struct Log {
     text: Arc<Mutex<String>>,
     _guard: DefaultGuard,
 }
 
 impl Log {
-    pub(super) fn capture() -> Self {
+    /// Begins, with nothing so far.
+    pub fn capture() -> Self {
         let text = Arc::default();
         let guard = set_default(Scribe(Arc::clone(&text)));
         Self { text, _guard: guard }
     }
 
-    pub(super) fn text(&self) -> String {
+    /// All that was logged so far, one event a line.
+    pub fn text(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
