@@ -27,7 +27,7 @@ impl Context {
     pub(super) fn archive(&self) -> io::Result<File> {
         let mut archive = Builder::new(tempfile::tempfile()?);
         let ignore = self.ignore()?;
-        self.add_folder(&mut archive, &ignore, "")?;
+        self.add_all(&mut archive, &ignore)?;
         let mut file = archive.into_inner()?;
         file.rewind()?;
         Ok(file)
@@ -42,23 +42,30 @@ impl Context {
         }
     }
 
-    fn add_folder(&self, archive: &mut Builder<File>, ignore: &Ignore, folder: &str) -> io::Result<()> {
-        for name in sorted_names(&self.root.join(folder))? {
-            let path = if folder.is_empty() {
-                name
-            } else {
-                format!("{folder}/{name}")
-            };
+    /// Folders before what is in them.
+    fn add_all(&self, archive: &mut Builder<File>, ignore: &Ignore) -> io::Result<()> {
+        let mut waiting = self.below("")?;
+        while let Some(path) = waiting.pop() {
             let data = fs::symlink_metadata(self.root.join(&path))?;
             let goes = path == self.dockerfile || path == IGNORE_FILE || !ignore.leaves_out(&path);
             if goes {
                 self.add(archive, &path, &data)?;
             }
             if data.is_dir() {
-                self.add_folder(archive, ignore, &path)?;
+                waiting.extend(self.below(&path)?);
             }
         }
         Ok(())
+    }
+
+    /// What is in a folder, the last first.
+    fn below(&self, folder: &str) -> io::Result<Vec<String>> {
+        let names = sorted_names(&self.root.join(folder))?;
+        let paths = names.into_iter().rev().map(|name| match folder {
+            "" => name,
+            folder => format!("{folder}/{name}"),
+        });
+        Ok(paths.collect())
     }
 
     fn add(&self, archive: &mut Builder<File>, path: &str, data: &Metadata) -> io::Result<()> {
