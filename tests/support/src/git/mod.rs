@@ -34,8 +34,17 @@ struct Shared {
     /// Locations for paths that begin so.
     redirections: HashMap<String, String>,
     hangs: bool,
-    is_old: bool,
+    dialect: Dialect,
     seen: Vec<Seen>,
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Dialect {
+    #[default]
+    Current,
+    First,
+    Files,
 }
 
 /// A request that a server received.
@@ -80,7 +89,12 @@ impl GitServer {
 
     /// Speaks the first version of the protocol from now on, in which single commits are not given out.
     pub fn be_old(&self) {
-        self.lock().is_old = true;
+        self.lock().dialect = Dialect::First;
+    }
+
+    /// Hands out plain files from now on, as a server does that knows nothing of git.
+    pub fn be_plain(&self) {
+        self.lock().dialect = Dialect::Files;
     }
 
     /// Closes its port. Its repositories stay.
@@ -148,7 +162,7 @@ struct Visitor {
 }
 
 enum Verdict {
-    Serve { is_old: bool },
+    Serve(Dialect),
     Refuse,
     Redirect(String),
     Hang,
@@ -159,7 +173,7 @@ impl Visitor {
         stream.set_nonblocking(false)?;
         let request = Request::read(stream)?;
         match self.judge(&request) {
-            Verdict::Serve { is_old } => request.serve(&self.root, is_old, stream),
+            Verdict::Serve(dialect) => request.serve(&self.root, dialect, stream),
             Verdict::Refuse => cgi::respond(
                 stream,
                 "401 Unauthorized",
@@ -193,9 +207,7 @@ impl Visitor {
             _ if shared.hangs => Verdict::Hang,
             Some((_, to)) => Verdict::Redirect(to.clone()),
             None if !is_admitted => Verdict::Refuse,
-            None => Verdict::Serve {
-                is_old: shared.is_old,
-            },
+            None => Verdict::Serve(shared.dialect),
         }
     }
 }

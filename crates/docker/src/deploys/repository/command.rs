@@ -30,7 +30,7 @@ const HANDED_ON: [&str; 14] = [
     "GIT_SSL_CAPATH",
 ];
 /// Settings of every command. There are no others: neither those of the host nor those of its users are read.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 21] = [
     ("protocol.allow", "never"),
     ("protocol.http.allow", "always"),
     ("protocol.https.allow", "always"),
@@ -45,6 +45,11 @@ const SETTINGS: [(&str, &str); 17] = [
     ("fetch.recurseSubmodules", "false"),
     // A pack appears as a whole or not at all: what is there of a commit is then all of it.
     ("transfer.unpackLimit", "1"),
+    // Trees that no git would write are made to lead others astray. What old tools wrote by mistake is let through where it can do no harm.
+    ("fetch.fsckObjects", "true"),
+    ("fetch.fsck.zeroPaddedFilemode", "ignore"),
+    ("fetch.fsck.missingSpaceBeforeDate", "ignore"),
+    ("fetch.fsck.badTimezone", "ignore"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("http.lowSpeedLimit", "1"),

@@ -1,11 +1,11 @@
 //! Repositories in repositories.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 
-use super::cache::{Repository, unusable};
+use super::cache::Repository;
 use super::{Access, Commit, Repositories, RepositoryUrl};
 
 /// How deep they may lie in each other: one that holds itself would have no end.
@@ -78,9 +78,7 @@ impl Repositories {
     async fn fill_one(&self, next: &Submodule, access: &Access) -> Result<Vec<Submodule>, DispatchError> {
         let repository = self.open(&next.url, access).await?;
         repository.obtain(&next.commit).await?;
-        tokio::fs::create_dir_all(&next.into)
-            .await
-            .map_err(|error| unusable(&error))?;
+        require_real(&next.into).await?;
         repository.write(&next.commit, &next.into).await?;
         repository.submodules(next).await
     }
@@ -125,6 +123,15 @@ impl Repository {
         let listed = command.run().await;
         let listed = listed.map_err(|fault| self.failed("looking for a submodule", &fault))?;
         Ok(linked(&listed, path))
+    }
+}
+
+/// Git made an empty folder for each submodule. Where there is none, or a link leads there, the files would end up elsewhere.
+async fn require_real(folder: &Path) -> Result<(), DispatchError> {
+    let real = tokio::fs::canonicalize(folder).await;
+    match real.is_ok_and(|real| real == folder) && folder.is_dir() {
+        true => Ok(()),
+        false => Err(invalid("there is no folder for a submodule")),
     }
 }
 

@@ -6,6 +6,7 @@ mod rollbacks;
 mod secrecy;
 mod sources;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -131,10 +132,18 @@ impl Yard {
     }
 
     async fn roll_back(&self, target: &Deploy) -> Result<Deploy, RollbackRefusal> {
+        self.roll_back_with(target, RollbackConfig::Recorded).await
+    }
+
+    async fn roll_back_with(
+        &self,
+        target: &Deploy,
+        config: RollbackConfig,
+    ) -> Result<Deploy, RollbackRefusal> {
         let request = RollbackRequest {
             workload: self.workload.clone(),
             target: target.id.clone(),
-            config: RollbackConfig::Recorded,
+            config,
             triggered_by: "test".to_owned(),
             note: None,
             idempotency_key: None,
@@ -168,6 +177,17 @@ impl Yard {
         let image = content(row);
         self.engine.docker(&["rmi", "--force", &image]);
         assert!(self.engine.try_docker(&["image", "inspect", &image]).is_err());
+    }
+
+    /// The only repository in the cache.
+    fn cached(&self) -> PathBuf {
+        let cached = std::fs::read_dir(self.cache.path().join("repositories")).unwrap();
+        let mut folders = cached
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir());
+        let only = folders.next().unwrap();
+        assert_eq!(folders.next(), None);
+        only
     }
 
     fn forget_cache(&self) {

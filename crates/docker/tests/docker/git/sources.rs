@@ -7,6 +7,8 @@ use shipslog_core::deploys::FailureMarker;
 use shipslog_core::testing::FakeSecrets;
 use shipslog_docker::GitPlugin;
 
+use tempfile::TempDir;
+
 use super::{Yard, commit_of, content, yard};
 
 #[tokio::test]
@@ -116,6 +118,47 @@ async fn submodules_that_are_fetched_in_another_way_are_refused() {
     }
 }
 
+/// The files of a submodule go where a link leads, if the same name is a link and a folder.
+#[tokio::test]
+async fn a_tree_that_leads_a_submodule_out_of_the_checkout_is_refused() {
+    for is_plain in [false, true] {
+        let Some(yard) = yard().await else { return };
+        if is_plain {
+            yard.server.be_plain();
+        }
+        let outside = TempDir::new().unwrap();
+        let library = yard.server.repository("team/library");
+        let bound = library.write("planted", "x").commit("library");
+        let link = yard
+            .repository
+            .object("blob", outside.path().to_str().unwrap().as_bytes());
+        let modules = b"[submodule \"x\"]\n\tpath = a/b\n\turl = ../library.git\n";
+        let modules = yard.repository.object("blob", modules);
+        let folder = yard.repository.tree(&[("160000", "b", &bound)]);
+        let (folder, link) = (("40000", "a", folder.as_str()), ("120000", "a", link.as_str()));
+        for twins in [[folder, link], [link, folder]] {
+            let [one, other] = twins;
+            let tree = yard
+                .repository
+                .tree(&[("100644", ".gitmodules", &modules), one, other]);
+            let commit = yard.repository.branch_of("crafted", &tree);
+            let marker = yard.fails(&commit).await;
+            assert_eq!(marker, FailureMarker::SourceInvalid, "plain: {is_plain}");
+            assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_plain_files_will_do() {
+    let Some(yard) = yard().await else { return };
+    yard.server.be_plain();
+    let old = yard.publish("old");
+    yard.publish("new");
+    assert_eq!(yard.runs("main").await.1, "new");
+    assert_eq!(yard.runs(&old).await.1, "old");
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_not_found_and_what_ran_goes_on() {
     let Some(yard) = yard().await else { return };
@@ -129,6 +172,15 @@ async fn what_is_not_there_is_not_found_and_what_ran_goes_on() {
             "{reference}"
         );
     }
+    let before = yard.server.seen().len();
+    yard.fails(unknown).await;
+    let asked = yard.server.seen().len() - before;
+    // Once for what the server can do, and once for the commit.
+    assert_eq!(asked, 2, "{:?}", yard.server.seen());
+    assert!(
+        yard.cached().join("shallow").exists(),
+        "the whole history was fetched"
+    );
     let absent = format!("http://{}/nosuch.git", yard.server.host());
     let row = yard.deploy_reference(&absent).await;
     assert_eq!(row.outcome.marker(), Some(FailureMarker::SourceNotFound));
