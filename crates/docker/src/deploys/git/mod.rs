@@ -44,9 +44,9 @@ const GIT: &str = "git";
 /// **Build arguments end up in the history of the image**, whoever gives them: anybody who has the image can read them, even those that were
 /// given as secrets. What runs should get its secrets by the environment of the spec instead.
 ///
-/// The token is shown to the server of the repository alone, same scheme and port included, in a header: it is in no address, no argument, no
-/// file and no row. Submodules on other servers are fetched without one, and with a token no redirection is followed. Over plain `http` whoever
-/// listens can read it.
+/// The token is shown to the server of the spec's own reference alone, same scheme and port included, in a header: it is in no address, no
+/// argument, no file and no row. What is on other servers is fetched without one: submodules, a reference that a dispatch brings, and what a
+/// rollback builds again. With a token no redirection is followed. Over plain `http` whoever listens can read it.
 ///
 /// The `git` of the host fetches into a cache folder, without any settings, hooks, filters or passwords of the host and its users. Each
 /// address has a repository of its own in it, which holds single commits unless [`with_whole_history`](Self::with_whole_history) says
@@ -114,7 +114,9 @@ impl GitPlugin {
         let reference = GitReference::parse(&job.requested)
             .map_err(|error| DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string()))?;
         let options = GitOptions::of(&job.spec)?;
-        let access = options.access(job.secrets.as_ref(), reference.url()).await?;
+        let access = options
+            .access(&job.spec, job.secrets.as_ref(), reference.url())
+            .await?;
         job.progress.step(DeployStep::Fetching);
         let commit = self.repositories.resolve(&reference, &access).await?;
         let recipe = Recipe::new(&reference, &options);
@@ -135,7 +137,7 @@ impl GitPlugin {
         };
         let (recipe, url, commit) = recorded(pinned).ok_or_else(unreadable)?;
         let options = GitOptions::of(&job.spec)?;
-        let access = options.access(job.secrets.as_ref(), &url).await?;
+        let access = options.access(&job.spec, job.secrets.as_ref(), &url).await?;
         job.progress.step(DeployStep::Fetching);
         let content = self.build(job, &recipe, &commit, &options, &access).await?;
         let mut again = pinned.clone();
@@ -151,7 +153,7 @@ impl GitPlugin {
     async fn can_be_built(&self, target: &Record, pinned: &Pinned) -> Result<(), RollbackRefusal> {
         let (_, url, commit) = recorded(pinned).ok_or(RollbackRefusal::PlanMissing)?;
         let options = GitOptions::of(&target.spec).map_err(|_| RollbackRefusal::PlanMissing)?;
-        let access = options.access(target.secrets.as_ref(), &url).await;
+        let access = options.access(&target.spec, target.secrets.as_ref(), &url).await;
         let access = access.map_err(|_| RollbackRefusal::SourceDenied)?;
         self.repositories.can_be_had(&url, &commit, &access).await
     }

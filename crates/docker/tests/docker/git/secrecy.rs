@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use serde_json::json;
-use shipslog_core::deploys::{FailureMarker, Outcome};
+use shipslog_core::deploys::{FailureMarker, Outcome, RollbackConfig};
 use shipslog_core::testing::FakeSecrets;
 use shipslog_core::testing::canary::{Alphabet, Canary};
+use shipslog_core::workloads::WorkloadStore as _;
 use shipslog_test_support::GitServer;
 
 use super::{SLEEPS, Yard, yard};
@@ -146,6 +147,68 @@ async fn a_token_is_shown_neither_to_the_servers_of_submodules_nor_where_a_redir
         .filter_map(|seen| seen.authorization)
         .collect();
     assert!(!other.seen().is_empty() && shown.is_empty(), "{shown:?}");
+}
+
+fn shown(server: &GitServer) -> Vec<String> {
+    let seen = server.seen();
+    assert!(!seen.is_empty(), "nothing was asked for");
+    seen.into_iter().filter_map(|seen| seen.authorization).collect()
+}
+
+#[tokio::test]
+async fn a_reference_of_a_dispatch_to_another_server_does_not_take_the_token_there() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    let other = GitServer::start();
+    let elsewhere = other.repository("team/app");
+    elsewhere
+        .copy("busybox", "/bin/busybox")
+        .write("version", "elsewhere")
+        .write("Dockerfile", SLEEPS)
+        .commit("one");
+    let row = yard.deploy_reference(&format!("{}#main", elsewhere.url())).await;
+    assert_eq!(
+        (row.outcome, yard.version()),
+        (Outcome::Succeeded, "elsewhere".to_owned())
+    );
+    assert_eq!(shown(&other), [""; 0]);
+    // Not even where it asks for one.
+    other.require("robot", canary.value());
+    let row = yard.deploy_reference(elsewhere.url()).await;
+    assert_eq!(row.outcome.marker(), Some(FailureMarker::SourceDenied));
+    assert_eq!(shown(&other), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_rollback_to_another_server_does_not_take_the_token_of_now_there() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let (secrets, other) = (
+        FakeSecrets::default().with("env:T", canary.value()),
+        GitServer::start(),
+    );
+    let Some(yard) = Yard::with(json!({}), secrets, |plugin| plugin).await else {
+        return;
+    };
+    yard.publish("one");
+    let one = yard.deploy("main").await;
+    yard.publish("two");
+    yard.deploy("main").await;
+    let elsewhere = other.repository("team/app");
+    let moved = super::spec(&yard.name, elsewhere.url(), json!({"token": "env:T"}));
+    yard.store
+        .revise_workload(&yard.workload, 1, moved)
+        .await
+        .unwrap();
+    yard.forget_image(&one);
+    yard.forget_cache();
+    let back = yard.roll_back_with(&one, RollbackConfig::Current).await.unwrap();
+    assert_eq!(
+        (back.outcome, yard.version()),
+        (Outcome::Succeeded, "one".to_owned())
+    );
+    assert_eq!(shown(&yard.server), [""; 0]);
 }
 
 #[tokio::test]
