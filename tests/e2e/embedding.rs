@@ -9,8 +9,10 @@ use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
 
 use serde_json::{Value, json};
-use shipslog::core::deploys::{DispatchRequest, Outcome, Reason};
-use shipslog::core::testing::FakePlugin;
+use shipslog::core::deploys::{DispatchRequest, FailureMarker, Outcome, Reason};
+use shipslog::core::id::WorkloadId;
+use shipslog::core::testing::{Behaviour, FakePlugin, fake_pin};
+use shipslog::core::workloads::Spec;
 use shipslog::{Options, Shipslog};
 
 use embed::app;
@@ -64,6 +66,23 @@ async fn the_app_keeps_its_own_pages_and_its_own_users() {
     log.shutdown(Duration::from_secs(5)).await;
 }
 
+fn spec(kind: &str) -> Spec {
+    let spec = json!({"name": "web", "source": {"kind": kind, "reference": "app"}});
+    serde_json::from_value(spec).unwrap()
+}
+
+fn request(workload: &WorkloadId) -> DispatchRequest {
+    DispatchRequest {
+        workload: workload.clone(),
+        reference: None,
+        reason: Reason::Manual,
+        triggered_by: "ann".to_owned(),
+        note: None,
+        idempotency_key: None,
+        force: false,
+    }
+}
+
 /// Registered with one line, a kind of the host's own has its place beside those that are built in: in the list, in what an unknown
 /// kind is told, and in the ledger.
 #[tokio::test]
@@ -79,31 +98,45 @@ async fn a_kind_of_the_hosts_own_is_deployed_through_the_same_ledger() {
         *own,
         json!({"kind": "fake", "rollback": true, "ready": true, "uses": [], "missing": []})
     );
-    let spec = |kind: &str| {
-        let spec = json!({"name": "web", "source": {"kind": kind, "reference": "app"}});
-        serde_json::from_value(spec).unwrap()
-    };
     let unknown = log.dispatcher().check(&spec("helm")).unwrap_err().to_string();
     assert_eq!(
         unknown,
         "source.kind: must be one of compose, fake, git, image, swarm"
     );
     let workload = log.catalog().create(spec("fake")).await.unwrap().workload;
-    let request = DispatchRequest {
-        workload: workload.id.clone(),
-        reference: None,
-        reason: Reason::Manual,
-        triggered_by: "ann".to_owned(),
-        note: None,
-        idempotency_key: None,
-        force: false,
-    };
-    let row = log.dispatcher().dispatch(request).await.unwrap();
+    let row = log.dispatcher().dispatch(request(&workload.id)).await.unwrap();
     let row = log.dispatcher().wait(&row.id).await.unwrap();
     assert_eq!(
         (row.source_kind.as_str(), row.outcome),
         ("fake", Outcome::Succeeded)
     );
     assert_eq!(plugin.serving(&workload.id).len(), 1);
+    log.shutdown(Duration::from_secs(5)).await;
+}
+
+/// Nobody has to restart anything, or deploy again, for what ran before to be put back once that is possible.
+#[tokio::test]
+async fn what_could_not_be_put_back_is_tried_again_by_itself() {
+    let plugin = FakePlugin::new();
+    let (_data, log) = without_engine(|options| options.plugins.push(Arc::new(plugin.clone()))).await;
+    let workload = log.catalog().create(spec("fake")).await.unwrap().workload.id;
+    let deploy = async || {
+        let row = log.dispatcher().dispatch(request(&workload)).await.unwrap();
+        log.dispatcher().wait(&row.id).await.unwrap().outcome
+    };
+    assert_eq!(deploy().await, Outcome::Succeeded);
+    plugin.publish(2);
+    plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
+    plugin.refuse_to_settle(true);
+    assert_eq!(deploy().await, Outcome::Failed(FailureMarker::Unhealthy));
+    assert!(!log.dispatcher().is_settled());
+    plugin.refuse_to_settle(false);
+    let put_back = async {
+        while plugin.serving(&workload) != [fake_pin(1).content] {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let put_back = tokio::time::timeout(Duration::from_secs(60), put_back).await;
+    assert!(put_back.is_ok(), "{:?}", plugin.parts());
     log.shutdown(Duration::from_secs(5)).await;
 }

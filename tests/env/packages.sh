@@ -34,6 +34,7 @@ missing_packages() {
     has dockerd || engine_is_up || echo docker.io
     has docker || docker_cli_package
     has git || echo git
+    has ip || echo iproute2
     has docker-compose || echo docker-compose
     has docker-registry || echo docker-registry
     has htpasswd || echo apache2-utils

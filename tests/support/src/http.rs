@@ -1,18 +1,47 @@
 //! A client for tests: one request per connection, nothing kept.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::names::urandom;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A loopback TCP port that nothing listens on at this moment.
+/// Below this one are ports of services.
+const FIRST_PORT: u16 = 10_000;
+
+/// A TCP port that nothing listens on at this moment, and that this process was not given before.
+///
+/// It is not of those that the kernel gives to outgoing connections: one of them could have it when a container is to bind it.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port can be bound");
-    listener
-        .local_addr()
-        .expect("a bound listener has an address")
-        .port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let span = first_outgoing_port() - FIRST_PORT;
+    loop {
+        let mut random = [0; 2];
+        urandom()
+            .read_exact(&mut random)
+            .expect("/dev/urandom is readable");
+        let port = FIRST_PORT + u16::from_le_bytes(random) % span;
+        if !given.contains(&port) && TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            given.insert(port);
+            return port;
+        }
+    }
+}
+
+fn first_outgoing_port() -> u16 {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first = range
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok());
+    // Of a range that leaves no room it is to be one in any case.
+    first.filter(|first| *first > 2 * FIRST_PORT).unwrap_or(32_768)
 }
 
 /// Status and body of `GET http://<address><path>`; panics when nobody answers within 10 s.

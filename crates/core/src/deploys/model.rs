@@ -124,7 +124,7 @@ named! {
 named! {
     /// The order of stop and start.
     Strategy {
-        /// Stop the old, then start the new: an outage, but never two at once.
+        /// Stop the old, then start the new: an outage, but never two at once. That goes for all replicas together.
         Recreate = "recreate",
         /// Prove the new version on a trial without host ports, then stop the old, then start the new with them.
         VerifyThenSwap = "verify_then_swap",

@@ -145,9 +145,10 @@ impl Pin {
         pinned == Some(&running.content)
     }
 
-    /// Whether both stand for the same version, be it that one of them was built anew from the same source.
+    /// Whether both stand for the same version, be it that one of them was built anew from the same source. One reference can stand
+    /// for several where its parts have tags that move.
     pub fn is_same_version(&self, other: &Self) -> bool {
-        self.content == other.content || self.reference == other.reference
+        self.content == other.content || (self.reference == other.reference && self.parts == other.parts)
     }
 }
 
@@ -223,5 +224,27 @@ mod tests {
         for text in bad {
             assert_eq!(text.parse::<PinnedReference>(), Err(InvalidPin), "{text}");
         }
+    }
+
+    #[test]
+    fn one_commit_is_one_version_unless_its_parts_have_moved() {
+        let at = |text: String| text.parse::<PinnedReference>().unwrap();
+        let of = |content: u8, part: Option<u8>| {
+            let image = |n: u8| at(format!("sha256:{}", format!("{n:02x}").repeat(32)));
+            let mut pin = Pin::new(at(format!("cfg@git:{}", "ab".repeat(20))), image(content));
+            let image_of = |n| PartPin {
+                reference: image(n),
+                content: image(n),
+            };
+            let part = part.map(|n| ("web".parse().unwrap(), image_of(n)));
+            pin.parts.extend(part);
+            pin
+        };
+        assert!(of(1, None).is_same_version(&of(2, None)), "built anew");
+        assert!(of(1, Some(3)).is_same_version(&of(2, Some(3))));
+        assert!(
+            !of(1, Some(3)).is_same_version(&of(2, Some(4))),
+            "a tag has moved"
+        );
     }
 }

@@ -57,8 +57,13 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// To be called when the engine is there again: removes what dispatches left behind when it was away. Idempotent; workloads with a
-    /// dispatch under way are left to it.
+    /// Whether nothing waits for [`reconcile`](Self::reconcile).
+    pub fn is_settled(&self) -> bool {
+        self.lock_unsettled().is_empty()
+    }
+
+    /// To be called when the engine is there again, and now and then while something is not [settled](Self::is_settled): removes what
+    /// dispatches left behind, and puts back what ran. Idempotent; workloads with a dispatch under way are left to it.
     pub async fn reconcile(&self) {
         let waiting = std::mem::take(&mut *self.lock_unsettled());
         for workload in waiting {

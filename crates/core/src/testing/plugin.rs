@@ -50,6 +50,7 @@ struct State {
     gone: bool,
     missing: Vec<String>,
     silent: bool,
+    unruly: bool,
     faltering: Option<(DeployId, FailureMarker)>,
 }
 
@@ -113,6 +114,11 @@ impl FakePlugin {
     /// What the kind lacks on this machine.
     pub fn lack(&self, missing: &[&str]) {
         self.lock().missing = missing.iter().map(|what| (*what).to_owned()).collect();
+    }
+
+    /// Whether nothing can be put in order: each attempt fails with [`FailureMarker::StartFailed`].
+    pub fn refuse_to_settle(&self, refuse: bool) {
+        self.lock().unruly = refuse;
     }
 
     /// Whether the kind never says what it lacks.
@@ -259,6 +265,9 @@ impl DispatchPlugin for FakePlugin {
     async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
         let keep = keep.map(|record| &record.deploy);
         let mut state = self.reach()?;
+        if state.unruly {
+            return Err(DispatchError::new(FailureMarker::StartFailed, "unruly"));
+        }
         state
             .parts
             .retain(|part| part.workload != *workload || Some(&part.deploy) == keep);

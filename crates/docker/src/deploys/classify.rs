@@ -133,11 +133,14 @@ fn start(message: &str) -> FailureMarker {
     let of_network = message.contains("driver failed programming external connectivity")
         || message.starts_with("failed to set up container networking");
     let taken = message.ends_with("port is already allocated") || message.ends_with("address already in use");
+    // An engine in a swarm asks the swarm as well.
+    let names_network = ["network ", "Could not attach to network "]
+        .iter()
+        .any(|words| message.starts_with(words));
+    let no_network = message.ends_with(" not found") || message.ends_with(" not manually attachable");
     match () {
         () if of_network && taken && !message.contains("OCI runtime") => FailureMarker::PortTaken,
-        () if message.starts_with("network ") && message.ends_with(" not found") => {
-            FailureMarker::CreateFailed
-        }
+        () if names_network && no_network => FailureMarker::CreateFailed,
         () => FailureMarker::StartFailed,
     }
 }
@@ -231,6 +234,8 @@ start_failed 400 failed to create shim task: OCI runtime create failed: runc cre
 start_failed 400 failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "driver failed programming external connectivity: port is already allocated
 start_failed 500 unable to find user nobody2: no matching entries in passwd file
 create_failed 404 network nosuchnet not found
+create_failed 404 Could not attach to network nosuchnet: rpc error: code = NotFound desc = network nosuchnet not found
+create_failed 403 Could not attach to network private: rpc error: code = PermissionDenied desc = network private not manually attachable
 "#;
 
     #[test]

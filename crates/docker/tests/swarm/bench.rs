@@ -31,7 +31,7 @@ pub(crate) struct Bench {
     // In this order: services before images, and the swarm last.
     _services: Services,
     _cleanup: Cleanup,
-    _node: Node,
+    _node: Option<Node>,
 }
 
 /// Removes the services whose name begins so.
@@ -62,18 +62,7 @@ impl Drop for Services {
 pub(crate) fn bench() -> Option<Bench> {
     let engine = shipslog_test_support::engine()?;
     let node = Node::in_swarm(&engine);
-    let name = unique("sw");
-    Some(Bench {
-        plugin: at(engine.host()),
-        workload: name.parse().expect("unique names are ids"),
-        port: free_port(),
-        current: None,
-        _services: Services(engine.clone(), name.clone()),
-        _cleanup: Cleanup::new(&engine).prefix(&name),
-        _node: node,
-        engine,
-        name,
-    })
+    Some(Bench::on(engine, Some(node)))
 }
 
 /// A plugin of its own, as a process that was just started has it.
@@ -82,6 +71,22 @@ pub(crate) fn at(host: &str) -> SwarmPlugin {
 }
 
 impl Bench {
+    /// One on an engine that manages a swarm for as long as `node` is kept.
+    pub(crate) fn on(engine: Engine, node: Option<Node>) -> Self {
+        let name = unique("sw");
+        Self {
+            plugin: at(engine.host()),
+            workload: name.parse().expect("unique names are ids"),
+            port: free_port(),
+            current: None,
+            _services: Services(engine.clone(), name.clone()),
+            _cleanup: Cleanup::new(&engine).prefix(&name),
+            _node: node,
+            engine,
+            name,
+        }
+    }
+
     pub(crate) fn log_in(&mut self, folder: &Path) {
         self.plugin = self.plugin.clone().with_docker_config(folder);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _};
 use shipslog_core::secret::Secret;
 use shipslog_core::workloads::Inventory as _;
@@ -56,6 +56,29 @@ async fn what_is_run_is_what_the_spec_says() {
     let format = r#"{{index .Config.Labels "team"}} {{index .Config.Labels "shipslog.spec-revision"}} {{index .Config.Labels "shipslog.kind"}} {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.State.Health.Status}}"#;
     let inspected = bench.engine.docker(&["inspect", "--format", format, id]);
     assert_eq!(inspected, "a 7 swarm 67108864 500000000 healthy");
+}
+
+#[tokio::test]
+async fn the_engine_is_told_how_to_update_and_how_to_put_back() {
+    let Some(mut bench) = bench() else { return };
+    let image = bench.web("v1");
+    let mut spec = bench.spec_with(image.tag(), &json!({"replicas": 2}));
+    let options = json!({"parallelism": 2, "delay_s": 3});
+    spec.source.options = serde_json::from_value(options).unwrap();
+    bench.deploy(spec).await.unwrap();
+    let config = |name: &str| -> Value {
+        let text = bench.inspect_service(&format!("{{{{json .Spec.{name}}}}}"));
+        serde_json::from_str(&text).unwrap()
+    };
+    let second = 1_000_000_000_u64;
+    assert_eq!(
+        config("UpdateConfig"),
+        json!({"Parallelism": 2, "Delay": 3 * second, "FailureAction": "pause", "Monitor": second, "MaxFailureRatio": 0, "Order": "start-first"})
+    );
+    assert_eq!(
+        config("RollbackConfig"),
+        json!({"Parallelism": 0, "FailureAction": "continue", "Monitor": second, "MaxFailureRatio": 0, "Order": "start-first"})
+    );
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ pub async fn what_breaks_down_later_falters(rig: Arc<impl PluginRig>) {
     let plugin = drive.rig.plugin();
     drive.rig.break_down().await;
     let falters = plugin.falter(&drive.workload, &row.id);
-    let marker = timeout(Duration::from_secs(30), falters).await;
+    let marker = timeout(Duration::from_secs(120), falters).await;
     assert!(matches!(marker, Ok(Ok(_))), "{marker:?}");
 }
 

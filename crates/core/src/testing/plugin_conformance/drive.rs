@@ -16,9 +16,9 @@ use crate::time::Timestamp;
 use crate::workloads::{NewWorkload, Spec};
 
 /// How long a service may take until it listens.
-const LISTENS_WITHIN: Duration = Duration::from_secs(20);
+const LISTENS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a dispatch may take to get to where it is waited for.
-const UNDER_WAY_WITHIN: Duration = Duration::from_secs(60);
+const UNDER_WAY_WITHIN: Duration = Duration::from_secs(120);
 /// What stands behind a reference of [`Drive::with_secret`].
 pub(super) const SECRET: &str = "env:CONFORMANCE_SECRET";
 

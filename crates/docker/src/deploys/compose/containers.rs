@@ -7,7 +7,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
 };
 use shipslog_core::deploys::{DispatchError, PartName, Running};
 use shipslog_core::id::WorkloadId;
@@ -15,6 +15,7 @@ use shipslog_core::id::WorkloadId;
 use super::super::classify::{Phase, failed};
 use super::super::gate::is_done;
 use super::super::parts::{WORK_LIMIT, is_going};
+use super::super::swap::grace;
 use super::{COMPOSE, ComposePlugin, DEFINITION};
 use crate::engine::Fault;
 use crate::labels;
@@ -169,6 +170,32 @@ impl ComposePlugin {
         let volumes = listed.map_err(|fault| failed(Phase::Manage, &fault))?.volumes;
         let mut volumes = volumes.into_iter().flatten();
         Ok(volumes.find_map(|mut volume| volume.labels.remove(labels::COMPOSE_PROJECT)))
+    }
+
+    /// Has a container end, in the time that it was configured with.
+    pub(super) async fn stop(&self, container: &Container) -> Result<(), DispatchError> {
+        let inspected = self.image.inspect(&container.id).await;
+        let inspected = inspected.map_err(|fault| failed(Phase::Manage, &fault))?;
+        self.image.stop(&container.id, grace(&inspected)).await
+    }
+
+    /// Gives a container the name that Compose gives those which it replaces, so that another one can have its own.
+    pub(super) async fn set_name_aside(&self, container: &Container) -> Result<(), DispatchError> {
+        let short = container.id.get(..12).unwrap_or(&container.id);
+        if container.name.starts_with(short) {
+            return Ok(());
+        }
+        let renamed = self
+            .rename(&container.id, &format!("{short}_{}", container.name))
+            .await;
+        renamed.map_err(|fault| failed(Phase::Manage, &fault))
+    }
+
+    pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), Fault> {
+        let options = RenameContainerOptionsBuilder::default().name(name).build();
+        self.engine()
+            .ask(async |docker| docker.rename_container(id, options).await)
+            .await
     }
 
     /// Ends and removes a container. Volumes stay, also those without a name: they may hold data.

@@ -41,8 +41,10 @@ const DEFINITION: &str = "shipslog.definition";
 
 /// The source kind `compose`: runs the services of a Compose file, with the engine's own Compose.
 ///
-/// The reference is `inline`, for a file that stands in the option `file`, or the absolute path of a file or folder on this host. Variables of
-/// the file have their values from the spec's `env` alone, where secrets are references.
+/// The reference is `inline`, for a file that stands in the option `file`, the absolute path of a file or folder on this host, or a file or
+/// folder in a Git repository: `https://host/repository.git#branch:path`, where what follows the address may be left out. In a folder it is the
+/// file that Compose would take, alone: one that overrides it is refused rather than left out. Variables of the file have their values from the
+/// spec's `env`, where secrets are references, and from nowhere else, no `.env` file either.
 ///
 /// A deploy finds out what each service's image stands for and pins it, in a copy of the file in which variables are still variables. Service
 /// after service, each after those that it depends on, is then made what the copy says, and has to work before the next one is touched: its
@@ -50,7 +52,10 @@ const DEFINITION: &str = "shipslog.definition";
 /// not change is not restarted. The first service that fails ends the deploy, and those that were replaced are put back.
 ///
 /// A rollback runs the copy again. What else the file refers to on the host, bind mounts and `env_file`, is not part of the copy, nor is what is
-/// in volumes; volumes are never removed.
+/// in volumes; volumes are never removed. A file of a repository is pinned by its commit. A rollback needs the repository only where an
+/// `env_file` or `label_file` is beside the file, and then takes it from that very commit. Such files, and what images are built from, must be in
+/// the repository; it is gone from the host once the services run, so they cannot mount from it. Containers of one service are replaced
+/// together.
 ///
 /// A Compose file may mount the host's files and run privileged containers: whoever may deploy one is an administrator of the host.
 ///
@@ -101,6 +106,11 @@ impl ComposePlugin {
         &self.image.engine
     }
 
+    /// The newest version of its API that the engine knows; `None` while it does not answer.
+    async fn engine_api(&self) -> Option<String> {
+        self.engine().version_info().await.ok()?.api_version
+    }
+
     /// Where the tool's files of a workload are.
     fn folder_of(&self, workload: &WorkloadId) -> PathBuf {
         self.folder.join(format!("project-{workload}"))
@@ -123,12 +133,15 @@ impl DispatchPlugin for ComposePlugin {
 
     async fn readiness(&self) -> Readiness {
         let tool = self.toolbox.tool().await;
-        let missing = tool.is_none().then(|| MISSING.to_owned());
+        let missing = match &tool {
+            Some(tool) => tool.lack(self.engine_api().await.as_deref()),
+            None => Some(MISSING),
+        };
         // Most files are in no repository: to lack Git is no reason to refuse them.
         let git = self.repositories.readiness().await;
         Readiness {
             uses: tool.iter().map(Tool::name).chain(git.uses).collect(),
-            missing: missing.into_iter().collect(),
+            missing: missing.into_iter().map(str::to_owned).collect(),
         }
     }
 

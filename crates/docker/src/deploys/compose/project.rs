@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -19,8 +19,9 @@ use tokio::process::Command;
 
 use super::super::child::{self, Limit, Output, Unended};
 use super::super::repository::Checkout;
-use super::file::{ComposeFile, limits};
-use super::plan::ComposePlan;
+use super::file::{ComposeFile, FileError, PROJECT_NAME, limits};
+use super::plan::{ComposePlan, unusable};
+use super::rules::Place;
 use super::said::{BuildSteps, Doing, failed};
 use super::tool::{Tool, Toolbox};
 use super::{COMPOSE, DEFINITION};
@@ -58,53 +59,84 @@ pub(super) struct Project {
     pub(super) env: Vec<(String, Secret<String>)>,
 }
 
-/// What is laid over a file: whose it is, and what each service runs.
-pub(super) fn overlay(
-    file: &ComposeFile,
-    workload: &WorkloadId,
-    variables: &[EnvVar],
-    images: &BTreeMap<PartName, String>,
-) -> Value {
-    let own = json!({labels::WORKLOAD: workload.as_str(), labels::KIND: COMPOSE});
-    let mut services = Map::new();
-    for name in file.services.keys() {
-        let mut of_service = own.clone();
-        of_service[DEFINITION] = file.definition(name, variables).into();
-        let mut service = json!({"labels": of_service});
-        if let Some(image) = images.get(name) {
-            service["image"] = image.as_str().into();
-        }
-        services.insert(name.to_string(), service);
-    }
-    let labelled = |section| -> Map<String, Value> {
-        let made = file.own(section).into_iter();
-        made.map(|name| (name.to_owned(), json!({"labels": own})))
-            .collect()
-    };
-    let mut overlay =
-        json!({"services": services, "networks": labelled("networks"), "volumes": labelled("volumes")});
-    if let Some(version) = file.version() {
-        overlay["version"] = version.into();
-    }
-    overlay
+/// What is to be laid over a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub(super) file: &'a ComposeFile,
+    pub(super) workload: &'a WorkloadId,
+    pub(super) variables: &'a [EnvVar],
+    pub(super) tool: &'a Tool,
 }
 
-/// The same for what was pinned. Nothing is built any more, and what was built from may be gone; the tool wants a folder to be there all the
-/// same, for which its own will do.
-pub(super) fn pinned_overlay(
-    file: &ComposeFile,
-    workload: &WorkloadId,
-    variables: &[EnvVar],
-    plan: &ComposePlan,
-    folder: &Path,
-) -> Value {
-    let mut overlay = overlay(file, workload, variables, &pinned_images(&plan.images));
-    for (name, service) in file.all_services() {
-        if file.is_built(service) {
-            overlay["services"][name]["build"] = json!({"context": folder});
+impl Layer<'_> {
+    /// Whose it is, and what each service runs.
+    pub(super) fn with_images(&self, images: &BTreeMap<PartName, String>) -> Value {
+        let own = json!({labels::WORKLOAD: self.workload.as_str(), labels::KIND: COMPOSE});
+        let mut services = Map::new();
+        for name in self.file.services.keys() {
+            let mut of_service = own.clone();
+            of_service[DEFINITION] = self.file.definition(name, self.variables).into();
+            let mut service = json!({"labels": of_service});
+            if let Some(image) = images.get(name) {
+                service["image"] = image.as_str().into();
+            }
+            services.insert(name.to_string(), service);
         }
+        let mut overlay = json!({
+            "services": services,
+            "networks": self.labelled("networks", &own),
+            "volumes": self.labelled("volumes", &own),
+        });
+        if let Some(version) = self.file.version() {
+            overlay["version"] = version.into();
+        }
+        overlay
     }
-    overlay
+
+    /// The same for what was pinned. Nothing is built any more, and what was built from may be gone; the tool wants a folder to be there all
+    /// the same, for which its own will do.
+    pub(super) fn with_pins(&self, plan: &ComposePlan, folder: &Path) -> Value {
+        let mut overlay = self.with_images(&pinned_images(&plan.images));
+        for (name, service) in self.file.all_services() {
+            if self.file.is_built(service) {
+                overlay["services"][name]["build"] = json!({"context": folder});
+            }
+        }
+        overlay
+    }
+
+    /// The first generation takes the last entry of a name for all of it, so that it is said again; the second puts entries together.
+    fn labelled(&self, section: &str, labels: &Value) -> Map<String, Value> {
+        let mut labelled = Map::new();
+        for name in self.file.own(section) {
+            let mut entry = match self.tool.is_first_generation() {
+                true => self.file.entry(section, name),
+                false => Map::new(),
+            };
+            let together = put_together(entry.remove("labels"), labels);
+            entry.insert("labels".to_owned(), together);
+            labelled.insert(name.to_owned(), Value::Object(entry));
+        }
+        labelled
+    }
+}
+
+/// Labels as the file has them, a list or a mapping, with more of them.
+fn put_together(said: Option<Value>, more: &Value) -> Value {
+    let pairs = || more.as_object().into_iter().flatten();
+    match said {
+        Some(Value::Array(mut listed)) => {
+            let pair =
+                |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
+            listed.extend(pairs().map(pair).map(Value::from));
+            Value::Array(listed)
+        }
+        Some(Value::Object(mut mapped)) => {
+            mapped.extend(pairs().map(|(key, value)| (key.clone(), value.clone())));
+            Value::Object(mapped)
+        }
+        _ => more.clone(),
+    }
 }
 
 /// The images of a plan, by their ids.
@@ -117,11 +149,52 @@ fn pinned_images(images: &BTreeMap<PartName, PartPin>) -> BTreeMap<PartName, Str
 #[derive(Debug, Deserialize)]
 struct Resolved {
     services: BTreeMap<String, ResolvedService>,
+    #[serde(default)]
+    secrets: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    configs: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ResolvedService {
     image: Option<String>,
+    #[serde(default)]
+    volumes: Vec<Value>,
+}
+
+impl Resolved {
+    /// Whether something that is here for the tool alone is mounted.
+    fn mounts_from(&self, folder: &Path) -> Option<FileError> {
+        let is_inside = |path: &str| Path::new(path).starts_with(folder);
+        for (name, service) in &self.services {
+            if service.volumes.iter().filter_map(source).any(is_inside) {
+                return Some(
+                    Place::root("services")
+                        .field(name)
+                        .field("volumes")
+                        .error(NOT_LASTING),
+                );
+            }
+        }
+        for (section, entries) in [("secrets", &self.secrets), ("configs", &self.configs)] {
+            for (name, entry) in entries.iter().flatten() {
+                if entry.get("file").and_then(Value::as_str).is_some_and(is_inside) {
+                    return Some(Place::root(section).field(name).error(NOT_LASTING));
+                }
+            }
+        }
+        None
+    }
+}
+
+const NOT_LASTING: &str = "mounts what is beside the file, which is there only while it is deployed";
+
+/// `/source:/target:mode`, or the long form.
+fn source(volume: &Value) -> Option<&str> {
+    match volume {
+        Value::String(text) => text.split(':').next(),
+        other => other.get("source")?.as_str(),
+    }
 }
 
 impl Project {
@@ -137,6 +210,9 @@ impl Project {
             )
         };
         let resolved: Resolved = serde_saphyr::from_str_with_options(&text, limits()).map_err(odd)?;
+        if let Some(error) = resolved.mounts_from(self.folder.parent().unwrap_or(&self.folder)) {
+            return Err(unusable(&error));
+        }
         let named = |(name, service): (String, ResolvedService)| Some((name, service.image?));
         Ok(resolved.services.into_iter().filter_map(named).collect())
     }
@@ -230,6 +306,7 @@ impl Project {
         command.envs([
             ("COMPOSE_IGNORE_ORPHANS", "true"),
             ("COMPOSE_HTTP_TIMEOUT", "600"),
+            (PROJECT_NAME, &self.name),
         ]);
         if self.tool.is_first_generation() {
             // Its own builder: the other one is a program that may not be there.
@@ -268,7 +345,7 @@ impl Project {
             lock,
         };
         if let Some((tree, _)) = &self.tree {
-            symlink(tree.root(), self.folder.join(TREE)).map_err(|error| no_folder(&error))?;
+            link(tree.root(), &self.folder.join(TREE)).map_err(|error| no_folder(&error))?;
         }
         let overlay = self.overlay.to_string();
         for (name, text) in [(FILE, &*self.text), (OVERLAY, &overlay), (NO_VARIABLES, "")] {
@@ -295,6 +372,25 @@ impl Drop for Files {
     fn drop(&mut self) {
         clear(&self.folder);
     }
+}
+
+/// The engine makes a folder where a mount begins and nothing is: what is in it may be somebody's data.
+fn link(to: &Path, from: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        fs::rename(from, from.with_extension(format!("kept-{}", since.as_millis())))?;
+    }
+    symlink(to, from)
+}
+
+/// Removes what is in the folder of a project, and the folder unless somebody else put something there.
+pub(super) fn remove_folder(folder: &Path) {
+    clear(folder);
+    let _ = fs::remove_file(folder.join(LOCK));
+    // It is not there, or it is not empty.
+    let _ = fs::remove_dir(folder);
 }
 
 fn clear(folder: &Path) {

@@ -15,9 +15,11 @@ use super::ComposePlugin;
 use super::containers::{Container, is_one_shot};
 use super::file::ComposeFile;
 use super::plan::{ComposePlan, unusable};
-use super::project::{Project, no_folder, pinned_overlay};
+use super::project::{Layer, Project, no_folder};
 use super::replaced::Replaced;
 use super::resolve::tell;
+use super::tool::Tool;
+use super::variables::Known;
 
 /// A deploy at work.
 #[derive(Debug)]
@@ -31,46 +33,89 @@ struct Work<'a> {
 impl ComposePlugin {
     /// Makes each service what the plan says, and removes those that it does not name.
     pub(super) async fn replace(&self, job: &Job, plan: &ComposePlan) -> Result<(), DispatchError> {
-        let file = plan.parse()?;
+        let (file, tool) = (plan.parse()?, self.tool().await?);
         // The environment may be another one than that which the plan was made with.
-        file.check_variables(&job.spec.env)
-            .map_err(|error| unusable(&error))?;
+        check(&file, &tool, job)?;
         let folder = self.folder_of(&job.workload);
-        let over = pinned_overlay(&file, &job.workload, &job.spec.env, plan, &folder);
+        let layer = Layer {
+            file: &file,
+            workload: &job.workload,
+            variables: &job.spec.env,
+            tool: &tool,
+        };
+        let over = layer.with_pins(plan, &folder);
         let tree = self.tree(plan, &file, &job.spec, job.secrets.as_ref()).await?;
-        let project = self
-            .project(&job.workload, plan, over, job.env.clone(), tree)
-            .await?;
+        let project = self.project(&job.workload, plan, over, job.env.clone(), tree, tool.clone());
         let work = Work {
             job,
             plan,
             file: &file,
             project: &project,
         };
-        let mut replaced = BTreeSet::new();
         let mut noted = Replaced::of(&folder);
-        for service in file.order().map_err(|error| unusable(&error))? {
-            let before = self.of_service(&job.workload, &service).await?;
-            noted.note(&before).map_err(|error| no_folder(&error))?;
-            let done = self.replace_one(&work, &service, &before, &mut replaced).await;
-            done.map_err(|error| error.of_part(service.clone()))?;
-            tell(&job.progress, &service, PartStep::Done);
-        }
+        self.replace_each(&work, &mut noted).await?;
         self.remove_others(&job.workload, plan).await?;
         noted.forget();
         Ok(())
+    }
+
+    async fn replace_each(&self, work: &Work<'_>, noted: &mut Replaced) -> Result<(), DispatchError> {
+        let order = work.file.order().map_err(|error| unusable(&error))?;
+        // A service that has another name now has its ports and names from before.
+        let is_gone = |container: &Container| !work.plan.images.contains_key(&container.service);
+        self.step_aside(work, noted, is_gone).await?;
+        let mut replaced = BTreeSet::new();
+        for (i, service) in order.iter().enumerate() {
+            let mut done = self.replace_one(work, service, noted, &mut replaced).await;
+            if done.as_ref().is_err_and(is_taken) {
+                let comes_later = |container: &Container| {
+                    let is_later = order[i + 1..].contains(&container.service);
+                    is_later && !is_as_planned(work, container)
+                };
+                if self.step_aside(work, noted, comes_later).await? {
+                    done = self.replace_one(work, service, noted, &mut replaced).await;
+                }
+            }
+            done.map_err(|error| error.of_part(service.clone()))?;
+            tell(&work.job.progress, service, PartStep::Done);
+        }
+        Ok(())
+    }
+
+    /// Has containers end that hold what others are to have: their ports, and their names. Whether there were any.
+    async fn step_aside(
+        &self,
+        work: &Work<'_>,
+        noted: &mut Replaced,
+        is_in_the_way: impl Fn(&Container) -> bool,
+    ) -> Result<bool, DispatchError> {
+        let mut containers = self.containers(&work.job.workload).await?;
+        containers.retain(is_in_the_way);
+        noted.note(&containers).map_err(|error| no_folder(&error))?;
+        for container in &containers {
+            tell(&work.job.progress, &container.service, PartStep::Replacing);
+            let (plugin, container) = (self.clone(), container.clone());
+            let aside = async move |_| {
+                plugin.stop(&container).await?;
+                plugin.set_name_aside(&container).await
+            };
+            self.image.carry_through(&work.job.workload, aside).await?;
+        }
+        Ok(!containers.is_empty())
     }
 
     async fn replace_one(
         &self,
         work: &Work<'_>,
         service: &PartName,
-        before: &[Container],
+        noted: &mut Replaced,
         replaced: &mut BTreeSet<PartName>,
     ) -> Result<(), DispatchError> {
         let Work { job, file, .. } = work;
         tell(&job.progress, service, PartStep::Replacing);
-        self.remove_half_made(before).await?;
+        let before = self.of_service(&job.workload, service).await?;
+        noted.note(&before).map_err(|error| no_folder(&error))?;
+        self.remove_half_made(&before).await?;
         let own = &file.services[service];
         let anew = !own.shares.is_disjoint(replaced);
         let grace = (!own.has_grace).then_some(job.spec.rollout.stop_timeout_s);
@@ -78,7 +123,7 @@ impl ComposePlugin {
         let up = async move |_| project.up(&name, anew, grace).await;
         self.image.carry_through(&job.workload, up).await?;
         let after = self.of_service(&job.workload, service).await?;
-        verify(work, service, &after)?;
+        verify(work, &after)?;
         let stayed = |container: &Container| before.iter().any(|old| old.id == container.id);
         if !after.iter().all(stayed) {
             replaced.insert(service.clone());
@@ -144,18 +189,24 @@ impl ComposePlugin {
         Ok(())
     }
 
+    /// The Compose of this host.
+    pub(super) async fn tool(&self) -> Result<Tool, DispatchError> {
+        let missing = || DispatchError::new(FailureMarker::Internal, "there is no Compose on this host");
+        self.toolbox.tool().await.ok_or_else(missing)
+    }
+
     /// The project of a plan, as the tool is to see it.
-    pub(super) async fn project(
+    pub(super) fn project(
         &self,
         workload: &WorkloadId,
         plan: &ComposePlan,
         overlay: Value,
         env: Vec<(String, Secret<String>)>,
         tree: Option<Arc<Checkout>>,
-    ) -> Result<Project, DispatchError> {
-        let missing = || DispatchError::new(FailureMarker::Internal, "there is no Compose on this host");
-        Ok(Project {
-            tool: self.toolbox.tool().await.ok_or_else(missing)?,
+        tool: Tool,
+    ) -> Project {
+        Project {
+            tool,
             toolbox: self.toolbox.clone(),
             engine: self.engine().clone(),
             folder: self.folder_of(workload),
@@ -165,23 +216,54 @@ impl ComposePlugin {
             tree: tree.zip(plan.repository.as_ref().map(|tracked| tracked.folder.clone())),
             overlay,
             env,
-        })
+        }
     }
 }
 
+/// Whether the file can be run with what the job brings and the host has.
+pub(super) fn check(file: &ComposeFile, tool: &Tool, job: &Job) -> Result<(), DispatchError> {
+    let value_of = |name: &str| {
+        let value = job.env.iter().find(|(known, _)| known == name);
+        value.map_or(Known::Unset, |(_, value)| Known::Value(value.expose()))
+    };
+    let checked = file
+        .check_variables(&job.spec.env)
+        .and_then(|()| file.check_filled(&value_of))
+        .and_then(|()| match tool.is_first_generation() {
+            true => file.check_first_generation(),
+            false => Ok(()),
+        });
+    checked.map_err(|error| unusable(&error))
+}
+
+/// Whether another container has what it needs.
+fn is_taken(error: &DispatchError) -> bool {
+    matches!(
+        error.marker(),
+        FailureMarker::PortTaken | FailureMarker::NameConflict
+    )
+}
+
+/// Whether a container need not be made anew.
+fn is_as_planned(work: &Work<'_>, container: &Container) -> bool {
+    let image = work
+        .plan
+        .images
+        .get(&container.service)
+        .map(|pin| pin.content.as_str());
+    let definition = work.file.definition(&container.service, &work.job.spec.env);
+    image.is_some_and(|image| container.is_made_of(image, &definition))
+}
+
 /// Whatever the tool says: each container must be of the image that was pinned, and made as the file says.
-fn verify(work: &Work<'_>, service: &PartName, containers: &[Container]) -> Result<(), DispatchError> {
-    let image = work.plan.images.get(service).map(|pin| pin.content.as_str());
-    let definition = work.file.definition(service, &work.job.spec.env);
+fn verify(work: &Work<'_>, containers: &[Container]) -> Result<(), DispatchError> {
     if containers.is_empty() {
         return Err(DispatchError::new(
             FailureMarker::CreateFailed,
             "the tool made no container",
         ));
     }
-    let is_right =
-        |container: &Container| image.is_some_and(|image| container.is_made_of(image, &definition));
-    match containers.iter().all(is_right) {
+    match containers.iter().all(|container| is_as_planned(work, container)) {
         true => Ok(()),
         false => Err(DispatchError::new(
             FailureMarker::ImageMismatch,

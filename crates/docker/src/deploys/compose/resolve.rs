@@ -10,8 +10,9 @@ use super::super::pull::content;
 use super::ComposePlugin;
 use super::file::ComposeFile;
 use super::paths;
-use super::plan::{ComposePlan, unusable};
-use super::project::{Project, overlay};
+use super::plan::ComposePlan;
+use super::project::{Layer, Project};
+use super::replace::check;
 
 impl ComposePlugin {
     /// Reads the file, and pins the image of each service.
@@ -24,18 +25,28 @@ impl ComposePlugin {
             repository: source.repository,
             images: BTreeMap::new(),
         };
-        let file = plan.parse()?;
-        file.check_variables(&job.spec.env)
-            .map_err(|error| unusable(&error))?;
+        let (file, tool) = (plan.parse()?, self.tool().await?);
+        check(&file, &tool, job)?;
         if let (Some(tree), Some(tracked)) = (&source.tree, &plan.repository) {
             paths::keep_within(tree, &tracked.folder, &file).await?;
         }
         plan.project = self.project_name(job).await?;
         let tags = tags_of_built(&file, &plan.project, job);
-        let over = overlay(&file, &job.workload, &job.spec.env, &tags);
-        let project = self
-            .project(&job.workload, &plan, over, job.env.clone(), source.tree)
-            .await?;
+        let layer = Layer {
+            file: &file,
+            workload: &job.workload,
+            variables: &job.spec.env,
+            tool: &tool,
+        };
+        let over = layer.with_images(&tags);
+        let project = self.project(
+            &job.workload,
+            &plan,
+            over,
+            job.env.clone(),
+            source.tree,
+            tool.clone(),
+        );
         let images = project.images().await?;
         plan.images = self.pin_images(&file, &project, &images, &job.progress).await?;
         plan.into_pinned()

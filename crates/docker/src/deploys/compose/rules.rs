@@ -109,9 +109,9 @@ pub(super) fn check(
             names: &names,
             all: listed,
         };
-        let service = reader.service()?;
-        if let Some(name) = names.iter().find(|own| own.as_str() == name) {
-            services.insert(name.clone(), service);
+        match names.iter().find(|own| own.as_str() == name) {
+            Some(name) => drop(services.insert(name.clone(), reader.service()?)),
+            None => reader.check_idle()?,
         }
     }
     match services.is_empty() {
@@ -190,16 +190,22 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn service(&self) -> Result<Service, FileError> {
-        self.check_image()?;
+    /// The rules for one that is not started, but which the tool reads all the same.
+    fn check_idle(&self) -> Result<(), FileError> {
         self.check_extends()?;
+        match self.origin {
+            Origin::Repository => self.check_paths(),
+            _ => Ok(()),
+        }
+    }
+
+    fn service(&self) -> Result<Service, FileError> {
+        self.check_idle()?;
+        self.check_image()?;
         self.check_replicas()?;
         self.check_labels()?;
         if self.origin == Origin::Inline {
             self.check_env_files()?;
-        }
-        if self.origin == Origin::Repository {
-            self.check_paths()?;
         }
         if let Some(problem) = not_kept(self.origin) {
             self.check_volumes(problem)?;
@@ -218,6 +224,7 @@ impl Reader<'_> {
             has_image: self.has("image"),
             is_built: self.has("build"),
             has_grace: self.fields.contains_key("stop_grace_period"),
+            replicas: self.replicas(),
         })
     }
 
@@ -262,20 +269,23 @@ impl Reader<'_> {
     }
 
     fn check_replicas(&self) -> Result<(), FileError> {
-        let deploy = self.fields.get("deploy");
-        let counts = [
-            self.fields.get("scale"),
-            deploy.and_then(|deploy| deploy.get("replicas")),
-        ];
-        match counts
-            .into_iter()
-            .flatten()
-            .any(|count| count.as_i64() == Some(0))
-        {
-            true => Err(self
+        match self.replicas() {
+            Some(0) => Err(self
                 .place
                 .error("must not be scaled to none: leave it out instead")),
-            false => Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many containers it has; `None` if a variable says that.
+    fn replicas(&self) -> Option<u64> {
+        let deploy = self
+            .fields
+            .get("deploy")
+            .and_then(|deploy| deploy.get("replicas"));
+        match self.fields.get("scale").or(deploy) {
+            Some(count) => count.as_u64(),
+            None => Some(1),
         }
     }
 
@@ -345,6 +355,9 @@ impl Reader<'_> {
             }
             Some(Value::Object(listed)) => {
                 for (name, how) in listed {
+                    if how.get("required") == Some(&Value::Bool(false)) && !self.is_started(name) {
+                        continue;
+                    }
                     let name = self.known("depends_on", name)?;
                     let condition = how.get("condition").and_then(Value::as_str);
                     if condition == Some("service_completed_successfully") {
@@ -385,6 +398,10 @@ impl Reader<'_> {
         items.into_iter().flatten().filter_map(Value::as_str)
     }
 
+    fn is_started(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known.as_str() == name)
+    }
+
     fn known(&self, field: &str, name: &str) -> Result<PartName, FileError> {
         let known = self.names.iter().find(|known| known.as_str() == name);
         known.cloned().ok_or_else(|| match self.all.contains_key(name) {
@@ -394,11 +411,50 @@ impl Reader<'_> {
     }
 }
 
+/// Refuses bind mounts that are relative once variables are filled in, where there is no folder to which they could be.
+pub(super) fn check_filled(
+    service: &str,
+    fields: &Map<String, Value>,
+    origin: Origin,
+    fill: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), FileError> {
+    let Some(problem) = not_kept(origin) else {
+        return Ok(());
+    };
+    let (section, volumes) = (
+        Place::root("services"),
+        fields.get("volumes").and_then(Value::as_array),
+    );
+    for (i, volume) in volumes.into_iter().flatten().enumerate() {
+        let mut filled = volume.clone();
+        if let Some(text) = source_of(&mut filled)
+            && let Some(path) = fill(text)
+        {
+            *text = path;
+        }
+        if is_relative_bind(&filled) {
+            return Err(section.field(service).field("volumes").item(i).error(problem));
+        }
+    }
+    Ok(())
+}
+
+fn source_of(volume: &mut Value) -> Option<&mut String> {
+    match volume {
+        Value::String(text) => Some(text),
+        Value::Object(fields) => match fields.get_mut("source") {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn before_colon(text: &str) -> &str {
     text.split_once(':').map_or(text, |(before, _)| before)
 }
 
-/// `./data:/data`, `~/data:/data`, and the long form. A plain name is a volume.
+/// `./data:/data`, `~/data:/data`, and the long form. A plain name is a volume. What begins with a variable is known once that is filled in.
 fn is_relative_bind(volume: &Value) -> bool {
     let by_path = |source: &str| source.starts_with(['.', '~']);
     match volume {
@@ -406,7 +462,7 @@ fn is_relative_bind(volume: &Value) -> bool {
         Value::Object(fields) => {
             let source = fields.get("source").and_then(Value::as_str).unwrap_or("/");
             let is_bind = fields.get("type").and_then(Value::as_str) == Some("bind");
-            by_path(source) || is_bind && is_relative(source)
+            by_path(source) || is_bind && is_relative(source) && !source.starts_with('$')
         }
         _ => false,
     }

@@ -55,7 +55,12 @@ fn guess(message: &str) -> FailureMarker {
 }
 
 fn engine_said(phase: Phase, message: &str) -> FailureMarker {
-    let message = message.trim().trim_matches('"').to_owned();
+    let message = message.trim().trim_matches('"');
+    // The newer tool makes a container under another name first.
+    let message = message
+        .strip_prefix("Error when allocating new name: ")
+        .unwrap_or(message)
+        .to_owned();
     // The tools leave out the status, which two answers to a creation have to themselves.
     let status = match message.as_str() {
         text if text.starts_with("Conflict. ") => 409,
@@ -122,6 +127,7 @@ mod tests {
             (format!("Error response from daemon: {port}"), FailureMarker::PortTaken),
             (format!("ERROR: for w  Cannot create container for service web: {name}"), FailureMarker::NameConflict),
             (format!("Error response from daemon: {name}"), FailureMarker::NameConflict),
+            (format!("Error response from daemon: Error when allocating new name: {name}"), FailureMarker::NameConflict),
             ("ERROR: for w  Cannot start service web: OCI runtime create failed: port is already allocated".into(), FailureMarker::StartFailed),
             ("ERROR: for w  Cannot create container for service web: invalid mount".into(), FailureMarker::CreateFailed),
             ("something else".into(), FailureMarker::CreateFailed),

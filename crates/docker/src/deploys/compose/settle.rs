@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bollard::query_parameters::RenameContainerOptionsBuilder;
 use shipslog_core::deploys::{DispatchError, PartName, Pin, Progress, Record};
 use shipslog_core::id::WorkloadId;
 use tracing::info;
@@ -11,7 +10,7 @@ use super::ComposePlugin;
 use super::containers::Container;
 use super::file::ComposeFile;
 use super::plan::ComposePlan;
-use super::project::{Project, pinned_overlay, wait_for_others};
+use super::project::{Layer, Project, remove_folder, wait_for_others};
 use super::replaced::Replaced;
 
 /// A deploy that is to be put back.
@@ -53,8 +52,9 @@ impl ComposePlugin {
             self.remove(&container.id).await?;
         }
         self.remove_networks(workload).await?;
-        // Nothing but an empty lock is left in it.
-        let _ = tokio::fs::remove_dir_all(self.folder_of(workload)).await;
+        let folder = self.folder_of(workload);
+        Replaced::of(&folder).forget();
+        remove_folder(&folder);
         Ok(())
     }
 
@@ -73,6 +73,7 @@ impl ComposePlugin {
             replaced,
         };
         let order = file.order().map_err(|error| super::plan::unusable(&error))?;
+        self.remove_wrong(&kept).await?;
         let mut made = BTreeSet::new();
         let failed = self.put_back_each(&kept, &order, &mut made).await;
         // A port may have been free only once those that come later were put back.
@@ -109,10 +110,12 @@ impl ComposePlugin {
         let definition = file.definition(service, &record.spec.env);
         let containers = self.of_service(&record.workload, service).await?;
         let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
-        let (right, wrong): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_right);
         let own = &file.services[service];
         let anew = !own.shares.is_disjoint(made);
-        if right.is_empty() || anew {
+        let is_short = own
+            .replicas
+            .is_some_and(|count| (containers.len() as u64) < count);
+        if anew || is_short || !containers.iter().all(is_right) {
             info!(workload = %record.workload, %service, "putting a service back");
             made.insert(service.clone());
             let pin = Pin::new(pin.reference.clone(), pin.content.clone());
@@ -121,23 +124,44 @@ impl ComposePlugin {
             let grace = (!own.has_grace).then_some(record.spec.rollout.stop_timeout_s);
             return self.project_of(kept).await?.up(service, anew, grace).await;
         }
-        for container in &wrong {
-            self.remove(&container.id).await?;
+        self.start_stopped(&containers, kept.replaced).await
+    }
+
+    /// Removes what a deploy made beside what is to be put back, so that names and ports are free again. Where there is nothing to be put
+    /// back, the tool replaces it.
+    async fn remove_wrong(&self, kept: &Kept<'_>) -> Result<(), DispatchError> {
+        for (service, pin) in &kept.plan.images {
+            let definition = kept.file.definition(service, &kept.record.spec.env);
+            let containers = self.of_service(&kept.record.workload, service).await?;
+            let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
+            let (right, wrong): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_right);
+            for container in wrong.iter().filter(|_| !right.is_empty()) {
+                self.remove(&container.id).await?;
+            }
+            for container in &right {
+                self.restore_name(container).await;
+            }
         }
-        self.start_stopped(&right, kept.replaced).await
+        Ok(())
     }
 
     async fn project_of(&self, kept: &Kept<'_>) -> Result<Project, DispatchError> {
         let Kept {
             record, plan, file, ..
         } = kept;
-        let folder = self.folder_of(&record.workload);
-        let over = pinned_overlay(file, &record.workload, &record.spec.env, plan, &folder);
+        let tool = self.tool().await?;
+        let layer = Layer {
+            file,
+            workload: &record.workload,
+            variables: &record.spec.env,
+            tool: &tool,
+        };
+        let over = layer.with_pins(plan, &self.folder_of(&record.workload));
         let env = record.env().await?;
         let tree = self
             .tree(plan, file, &record.spec, record.secrets.as_ref())
             .await?;
-        self.project(&record.workload, plan, over, env, tree).await
+        Ok(self.project(&record.workload, plan, over, env, tree, tool))
     }
 
     /// Starts those that do not run, but for those that did what they were there for.
@@ -148,7 +172,6 @@ impl ComposePlugin {
     ) -> Result<(), DispatchError> {
         for container in containers.iter().filter(|container| container.is_startable()) {
             if replaced.has(container) || !self.is_done(container).await? {
-                self.restore_name(container).await;
                 self.image.start(&container.id).await?;
             }
         }
@@ -158,12 +181,7 @@ impl ComposePlugin {
     /// Compose renames a container before it makes the one that is to replace it.
     async fn restore_name(&self, container: &Container) {
         if let Some(name) = own_name(&container.name) {
-            let options = RenameContainerOptionsBuilder::default().name(name).build();
-            let renamed = self
-                .engine()
-                .ask(async |docker| docker.rename_container(&container.id, options).await)
-                .await;
-            if renamed.is_err() {
+            if self.rename(&container.id, name).await.is_err() {
                 info!(container = container.id, "could not be given its name back");
             }
         }

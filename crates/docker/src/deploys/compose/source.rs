@@ -26,6 +26,14 @@ const NAMES: [&str; 4] = [
     "docker-compose.yml",
 ];
 
+/// Those that it would lay over the one that it found.
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+];
+
 /// What a reference names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Location {
@@ -106,11 +114,11 @@ impl ComposePlugin {
                 job.progress.step(DeployStep::Fetching);
                 from_host(path).await
             }
-            Location::Repository(reference) => self.from_repository(job, &reference, &options).await,
+            Location::Repository(reference) => self.in_repository(job, &reference, &options).await,
         }
     }
 
-    async fn from_repository(
+    async fn in_repository(
         &self,
         job: &Job,
         reference: &GitReference,
@@ -224,8 +232,14 @@ async fn is_folder(path: &Path) -> bool {
     tokio::fs::metadata(path).await.is_ok_and(|found| found.is_dir())
 }
 
-/// The file that Compose would take in a folder.
+/// The file that Compose would take in a folder. It would lay another one over it, which would go unseen.
 async fn in_folder(folder: &Path) -> Result<PathBuf, DispatchError> {
+    for name in OVERRIDES {
+        if tokio::fs::try_exists(folder.join(name)).await.unwrap_or(false) {
+            let detail = format!("there is a {name} beside it: name one file that says it all");
+            return Err(DispatchError::new(FailureMarker::SourceInvalid, detail));
+        }
+    }
     for file in NAMES.map(|name| folder.join(name)) {
         if tokio::fs::metadata(&file)
             .await

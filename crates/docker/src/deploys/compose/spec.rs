@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use shipslog_core::secret::SecretRef;
-use shipslog_core::workloads::{FieldError, RestartPolicy, Spec, StrategyChoice};
+use shipslog_core::workloads::{EnvVar, FieldError, RestartPolicy, Spec, StrategyChoice};
 
 use super::file::{ComposeFile, Origin};
 use super::source::Location;
+use super::variables::Known;
 
 /// The options of the source.
 #[derive(Debug, Deserialize)]
@@ -20,8 +21,24 @@ pub(super) struct ComposeOptions {
 }
 
 /// Variables that would change what the tool does, not what the file says.
-const TAKEN: [&str; 4] = ["PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
-const TAKEN_BEGINNINGS: [&str; 6] = ["COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_", "LD_", "PYTHON"];
+const TAKEN: [&str; 15] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "DOCKER_API_VERSION",
+    "DOCKER_AUTH_CONFIG",
+    "DOCKER_BUILDKIT",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTENT_TRUST",
+    "DOCKER_CONTEXT",
+    "DOCKER_DEFAULT_PLATFORM",
+    "DOCKER_HOST",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+];
+const TAKEN_BEGINNINGS: [&str; 6] = ["COMPOSE_", "DOCKER_CLI_", "BUILDKIT_", "BUILDX_", "LD_", "PYTHON"];
 
 /// Checks all that can be known without looking at the host.
 pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
@@ -48,7 +65,17 @@ pub(super) fn check(spec: &Spec) -> Result<(), FieldError> {
 }
 
 fn check_file(text: &str, spec: &Spec) -> Result<(), FieldError> {
-    let checked = ComposeFile::parse(text, Origin::Inline).and_then(|file| file.check_variables(&spec.env));
+    let value_of = |name: &str| match spec.env.iter().find(|var| var.name == name) {
+        Some(EnvVar {
+            value: Some(value), ..
+        }) => Known::Value(value.as_str()),
+        Some(_) => Known::Secret,
+        None => Known::Unset,
+    };
+    let checked = ComposeFile::parse(text, Origin::Inline).and_then(|file| {
+        file.check_variables(&spec.env)?;
+        file.check_filled(&value_of)
+    });
     checked.map_err(|error| FieldError::new("source.options.file", error.to_string()))
 }
 

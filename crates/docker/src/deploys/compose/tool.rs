@@ -17,6 +17,15 @@ const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// What a tool is told of this process's environment, besides `PATH`.
 const KEPT_VARIABLES: [&str; 4] = ["HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "TMPDIR"];
 
+/// The oldest of the first generation that has all the options which are used.
+const OLDEST: (u32, u32) = (1, 28);
+/// Since this version of the engine's API, images no longer tell what the first generation asks of them when it replaces a container.
+const NO_CONTAINER_CONFIG: (u32, u32) = (1, 45);
+
+const TOO_OLD: &str = "This docker-compose is too old: install version 1.28 or later, or the Compose plugin from docs.docker.com/compose/install.";
+const OUTLIVED: &str = "docker-compose 1 cannot replace containers of this engine: install the package docker-compose-v2 of the distribution, \
+                        or the Compose plugin from docs.docker.com/compose/install.";
+
 /// A Compose that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tool {
@@ -41,6 +50,15 @@ impl Tool {
     /// Whether it is the first generation, which has other options.
     pub(super) fn is_first_generation(&self) -> bool {
         self.version.starts_with("1.")
+    }
+
+    /// Why it cannot work with an engine of this API, and what there is to do.
+    pub(super) fn lack(&self, engine: Option<&str>) -> Option<&'static str> {
+        match self.is_first_generation() {
+            true if numbers(&self.version) < Some(OLDEST) => Some(TOO_OLD),
+            true if engine.and_then(numbers) >= Some(NO_CONTAINER_CONFIG) => Some(OUTLIVED),
+            _ => None,
+        }
     }
 }
 
@@ -135,5 +153,43 @@ impl Toolbox {
     fn path(&self) -> OsString {
         let own = self.path.clone().or_else(|| std::env::var_os("PATH"));
         own.unwrap_or_default()
+    }
+}
+
+/// The first two of a version's numbers.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lack(version: &str, engine: Option<&str>) -> Option<&'static str> {
+        let tool = Tool {
+            name: "docker-compose",
+            program: PathBuf::new(),
+            prefix: &[],
+            version: version.to_owned(),
+        };
+        tool.lack(engine)
+    }
+
+    #[test]
+    fn a_compose_that_cannot_work_with_the_engine_says_so() {
+        for (version, engine) in [
+            ("1.28.0", Some("1.41")),
+            ("1.29.2", Some("1.44")),
+            ("1.29.2", None),
+            ("1.29.2", Some("?")),
+            ("2.29.1", Some("1.47")),
+            ("5.0.0-rc.1", Some("1.52")),
+        ] {
+            assert_eq!(lack(version, engine), None, "{version} {engine:?}");
+        }
+        assert_eq!(lack("1.25.0", Some("1.41")), Some(TOO_OLD));
+        assert_eq!(lack("1.29.2", Some("1.45")), Some(OUTLIVED));
+        assert_eq!(lack("1.29.2", Some("2.0")), Some(OUTLIVED));
     }
 }
