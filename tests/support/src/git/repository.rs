@@ -88,6 +88,11 @@ impl GitRepository {
         self
     }
 
+    /// The number of an object, by a name of it in the work tree.
+    pub fn number(&self, name: &str) -> String {
+        self.git(&["rev-parse", "--verify", name])
+    }
+
     /// Makes or moves a tag. With a note it is an object of its own.
     pub fn tag(&self, name: &str, note: Option<&str>) -> &Self {
         match note {

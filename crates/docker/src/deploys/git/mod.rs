@@ -27,6 +27,8 @@ use recipe::Recipe;
 
 /// The source kind.
 const GIT: &str = "git";
+/// More than sources have, and less than a disk.
+const CONTEXT_LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The source kind `git`: builds an image from a commit of a repository, and runs it as [`ImagePlugin`] runs images.
 ///
@@ -50,7 +52,8 @@ const GIT: &str = "git";
 ///
 /// The `git` of the host fetches into a cache folder, without any settings, hooks, filters or passwords of the host and its users. Each
 /// address has a repository of its own in it, which holds single commits unless [`with_whole_history`](Self::with_whole_history) says
-/// otherwise. Submodules are fetched likewise; they must be reachable by `https` or `http`, too.
+/// otherwise. Submodules are fetched likewise; they must be reachable by `https` or `http`, too. Filters do not run, so that files of Git LFS
+/// are the few lines that stand for them. What nobody used for 90 days is removed from the cache.
 ///
 /// The engine builds, with the builder that it had before `BuildKit`, so that Dockerfiles cannot use what only that one knows. `.dockerignore`
 /// is followed. Base images come from the engine if it has them; else they are pulled, with the credentials of the Docker client. Equal steps
@@ -66,11 +69,12 @@ const GIT: &str = "git";
 pub struct GitPlugin {
     images: ImagePlugin,
     repositories: Repositories,
+    context_limit: u64,
 }
 
 impl GitPlugin {
     /// A plugin for this engine that keeps what it fetches in `cache_folder`, which is made when it is needed first. No other plugin may use
-    /// that folder. Registry credentials come from where [`ImagePlugin::new`] takes them.
+    /// that folder, and nobody else can look into it. Registry credentials come from where [`ImagePlugin::new`] takes them.
     pub fn new(engine: DockerEngine, cache_folder: impl Into<PathBuf>) -> Self {
         Self {
             images: ImagePlugin {
@@ -78,6 +82,7 @@ impl GitPlugin {
                 ..ImagePlugin::new(engine)
             },
             repositories: Repositories::new(cache_folder),
+            context_limit: CONTEXT_LIMIT,
         }
     }
 
@@ -107,6 +112,13 @@ impl GitPlugin {
     #[must_use]
     pub fn with_whole_history(mut self) -> Self {
         self.repositories = self.repositories.with_whole_history();
+        self
+    }
+
+    /// How many bytes of files a build may be given, 2 GiB by default. What `.dockerignore` leaves out does not count.
+    #[must_use]
+    pub fn with_context_limit(mut self, bytes: u64) -> Self {
+        self.context_limit = bytes;
         self
     }
 

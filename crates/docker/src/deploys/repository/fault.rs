@@ -19,10 +19,11 @@ pub(super) fn failed(doing: &str, fault: &Fault) -> DispatchError {
         Fault::Unended(Unended::NotRun(kind)) => {
             (FailureMarker::Internal, format!("git cannot be run: {kind}"))
         }
-        Fault::Unended(Unended::TimedOut) => (
+        Fault::Unheard => (
             FailureMarker::SourceUnreachable,
             "nothing was heard for too long".to_owned(),
         ),
+        Fault::Unended(Unended::TimedOut) => (FailureMarker::Internal, "git took too long".to_owned()),
         Fault::Unended(Unended::TooMuch) => (FailureMarker::Internal, "git printed too much".to_owned()),
         Fault::Failed { words } => (classify(words), last_words(words)),
     };
@@ -178,10 +179,8 @@ internal fatal: bad object HEAD
             of(Fault::Unended(Unended::NotRun(io::ErrorKind::NotFound))),
             FailureMarker::Internal
         );
-        assert_eq!(
-            of(Fault::Unended(Unended::TimedOut)),
-            FailureMarker::SourceUnreachable
-        );
+        assert_eq!(of(Fault::Unheard), FailureMarker::SourceUnreachable);
+        assert_eq!(of(Fault::Unended(Unended::TimedOut)), FailureMarker::Internal);
         assert_eq!(of(Fault::Unended(Unended::TooMuch)), FailureMarker::Internal);
     }
 }

@@ -1,6 +1,7 @@
 //! Deploys from real repositories, built by a real engine.
 
 mod builds;
+mod cache;
 mod conformance;
 mod rollbacks;
 mod secrecy;
@@ -107,8 +108,14 @@ impl Yard {
     }
 
     async fn deploy_reference(&self, reference: &str) -> Deploy {
+        let row = self.begin(&self.workload, reference).await;
+        self.dispatcher.wait(&row.id).await.unwrap()
+    }
+
+    /// The row that is under way.
+    async fn begin(&self, workload: &WorkloadId, reference: &str) -> Deploy {
         let request = DispatchRequest {
-            workload: self.workload.clone(),
+            workload: workload.clone(),
             reference: Some(reference.to_owned()),
             reason: Reason::Manual,
             triggered_by: "test".to_owned(),
@@ -116,8 +123,7 @@ impl Yard {
             idempotency_key: None,
             force: false,
         };
-        let row = self.dispatcher.dispatch(request).await.unwrap();
-        self.dispatcher.wait(&row.id).await.unwrap()
+        self.dispatcher.dispatch(request).await.unwrap()
     }
 
     /// Deploys, and says what was pinned and which version then runs.
@@ -140,6 +146,16 @@ impl Yard {
         target: &Deploy,
         config: RollbackConfig,
     ) -> Result<Deploy, RollbackRefusal> {
+        let row = self.begin_rollback(target, config).await?;
+        Ok(self.dispatcher.wait(&row.id).await.unwrap())
+    }
+
+    /// The row that is under way.
+    async fn begin_rollback(
+        &self,
+        target: &Deploy,
+        config: RollbackConfig,
+    ) -> Result<Deploy, RollbackRefusal> {
         let request = RollbackRequest {
             workload: self.workload.clone(),
             target: target.id.clone(),
@@ -149,10 +165,21 @@ impl Yard {
             idempotency_key: None,
         };
         match self.dispatcher.roll_back(request).await {
-            Ok(row) => Ok(self.dispatcher.wait(&row.id).await.unwrap()),
+            Ok(row) => Ok(row),
             Err(DispatchRefusal::Rollback(refusal)) => Err(refusal),
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// Another workload of the same repository.
+    async fn second_workload(&self) -> WorkloadId {
+        let reference = format!("{}#main", self.repository.url());
+        let new = NewWorkload {
+            id: WorkloadId::generate(Timestamp::now()),
+            spec: spec(&format!("{}-second", self.name), &reference, json!({})),
+            created_at: Timestamp::now(),
+        };
+        self.store.create_workload(new).await.unwrap().id
     }
 
     /// What is in the file `version` of the container that runs.

@@ -188,6 +188,57 @@ async fn what_is_not_there_is_not_found_and_what_ran_goes_on() {
 }
 
 #[tokio::test]
+async fn what_has_a_number_and_is_no_commit_is_not_found() {
+    let Some(yard) = yard().await else { return };
+    let commit = yard.publish("one");
+    yard.repository.tag("noted", Some("a note"));
+    for object in ["noted".to_owned(), format!("{commit}^{{tree}}")] {
+        let number = yard.repository.number(&object);
+        for _ in 0..2 {
+            let marker = yard.fails(&number).await;
+            assert_eq!(marker, FailureMarker::SourceNotFound, "{object}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_branch_goes_before_a_tag_of_its_name_and_may_have_an_at_sign_in_it() {
+    let Some(yard) = yard().await else { return };
+    yard.publish("tagged");
+    yard.repository.branch("renovate/@types/node");
+    yard.publish("on the branch");
+    yard.repository.branch("main").tag("renovate/@types/node", None);
+    assert_eq!(yard.runs("renovate/@types/node").await.1, "on the branch");
+    assert_eq!(yard.runs("refs/tags/renovate/@types/node").await.1, "tagged");
+}
+
+#[tokio::test]
+async fn a_submodule_that_is_never_to_be_updated_stays_away() {
+    let Some(yard) = yard().await else { return };
+    yard.repository.write("x", "x").commit("something to bind to");
+    yard.repository
+        .submodule("lib", "../nosuch.git", &yard.repository)
+        .write(
+            ".gitmodules",
+            "[submodule \"lib\"]\n\tpath = lib\n\turl = ../nosuch.git\n\tupdate = none\n",
+        );
+    yard.publish("one");
+    assert_eq!(yard.runs("main").await.1, "one");
+}
+
+#[tokio::test]
+async fn submodules_without_an_end_are_refused() {
+    let Some(yard) = yard().await else { return };
+    yard.repository.write("x", "x").commit("the innermost");
+    for _ in 0..12 {
+        yard.repository
+            .submodule("inner", "../app.git", &yard.repository)
+            .commit("one more");
+    }
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceInvalid);
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_or_silent_is_unreachable() {
     let quick = |plugin: GitPlugin| plugin.with_silence_limit(Duration::from_secs(2));
     let Some(mut yard) = Yard::with(json!({}), FakeSecrets::default(), quick).await else {
@@ -210,20 +261,28 @@ async fn what_a_git_that_was_ended_left_behind_does_no_harm() {
     let Some(yard) = yard().await else { return };
     yard.publish("one");
     yard.deploy("main").await;
-    let cached = std::fs::read_dir(yard.cache.path().join("repositories")).unwrap();
-    for repository in cached {
-        let folder = repository.unwrap().path();
-        for lock in [
-            "shallow.lock",
-            "packed-refs.lock",
-            "config.lock",
-            "refs/shipslog/incoming.lock",
-        ] {
-            std::fs::write(folder.join(lock), "").unwrap();
-        }
+    let litter = [
+        "shallow.lock",
+        "packed-refs.lock",
+        "config.lock",
+        "refs/shipslog/incoming.lock",
+        "gc.pid",
+        ".tmpAb12Cd",
+        "objects/pack/tmp_pack_Ab12Cd",
+        "objects/pack/tmp_idx_Ab12Cd",
+        "objects/pack/.tmp-12-pack-ab.pack",
+        "objects/pack/multi-pack-index.lock",
+        "objects/info/commit-graph.lock",
+    ]
+    .map(|name| yard.cached().join(name));
+    for file in &litter {
+        std::fs::write(file, "").unwrap();
     }
     yard.publish("two");
     assert_eq!(yard.runs("main").await.1, "two");
+    for file in &litter {
+        assert!(!file.exists(), "{}", file.display());
+    }
 }
 
 #[tokio::test]
