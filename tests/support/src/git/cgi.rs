@@ -127,3 +127,19 @@ pub(super) fn respond(mut stream: &TcpStream, status: &str, header: &str) -> io:
         "HTTP/1.1 {status}\r\n{header}Connection: close\r\nContent-Length: 0\r\n\r\n"
     )
 }
+
+/// An error as a Git server puts it, which git shows as it is.
+pub(super) fn fail(mut stream: &TcpStream, words: &str) -> io::Result<()> {
+    let packet = |text: &str| format!("{:04x}{text}", text.len() + 4);
+    let body = format!(
+        "{}0000{}",
+        packet("# service=git-upload-pack\n"),
+        packet(&format!("ERR {words}"))
+    );
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}

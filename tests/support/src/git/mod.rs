@@ -34,6 +34,7 @@ struct Shared {
     /// Locations for paths that begin so.
     redirections: HashMap<String, String>,
     hangs: bool,
+    quotes: bool,
     dialect: Dialect,
     seen: Vec<Seen>,
 }
@@ -85,6 +86,16 @@ impl GitServer {
     /// Accepts from now on, and never answers.
     pub fn hang(&self) {
         self.lock().hangs = true;
+    }
+
+    /// Answers those who ask from now on.
+    pub fn go_on(&self) {
+        self.lock().hangs = false;
+    }
+
+    /// Answers with an error from now on that quotes what it was sent as a password.
+    pub fn quote(&self) {
+        self.lock().quotes = true;
     }
 
     /// Speaks the first version of the protocol from now on, in which single commits are not given out.
@@ -165,6 +176,7 @@ enum Verdict {
     Serve(Dialect),
     Refuse,
     Redirect(String),
+    Quote(String),
     Hang,
 }
 
@@ -184,6 +196,7 @@ impl Visitor {
                 "302 Found",
                 &format!("Location: {to}{}\r\n", request.target),
             ),
+            Verdict::Quote(words) => cgi::fail(stream, &words),
             Verdict::Hang => {
                 thread::sleep(Duration::from_secs(3600));
                 Ok(())
@@ -205,9 +218,22 @@ impl Visitor {
             shared.admitted.is_none() || shared.admitted.as_deref() == request.header("authorization");
         match redirected {
             _ if shared.hangs => Verdict::Hang,
+            _ if shared.quotes => {
+                let words = request.header("authorization").map(quoted);
+                Verdict::Quote(words.unwrap_or_default())
+            }
             Some((_, to)) => Verdict::Redirect(to.clone()),
             None if !is_admitted => Verdict::Refuse,
             None => Verdict::Serve(shared.dialect),
         }
     }
+}
+
+/// A password as it was sent, and as it is.
+fn quoted(authorization: &str) -> String {
+    let pair = authorization.rsplit(' ').next().unwrap_or_default();
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(pair)
+        .unwrap_or_default();
+    format!("you sent {pair}, or {}", String::from_utf8_lossy(&decoded))
 }

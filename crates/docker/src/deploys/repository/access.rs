@@ -22,6 +22,8 @@ pub(in crate::deploys) struct Access {
 struct Shown {
     origin: String,
     token: Secret<String>,
+    /// User and token as they are sent.
+    pair: Secret<String>,
     header: Secret<String>,
 }
 
@@ -51,6 +53,7 @@ impl Access {
                 origin: url.origin(),
                 token,
                 header: Secret::new(format!("Authorization: Basic {pair}")),
+                pair: Secret::new(pair),
             }),
             realm: format!("{user}\n{}", String::from(reference.clone())),
         })
@@ -65,7 +68,7 @@ impl Access {
     /// Keeps the token out of whatever the log shows of `error`: servers may quote what they were sent.
     pub(super) fn hide_in(&self, error: DispatchError) -> DispatchError {
         match &self.shown {
-            Some(shown) => error.hiding(&shown.token).hiding(&shown.header),
+            Some(shown) => error.hiding(&shown.token).hiding(&shown.pair),
             None => error,
         }
     }

@@ -1,14 +1,12 @@
 //! From a commit to an image.
 
-use std::time::Duration;
-
 use serde_json::json;
 use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker};
 use shipslog_core::testing::FakeSecrets;
 use shipslog_docker::GitPlugin;
 use shipslog_test_support::unique;
 
-use super::{SLEEPS, Yard, content, yard};
+use super::{SLEEPS, Yard, content, soon, yard};
 use crate::bench::at;
 
 #[tokio::test]
@@ -144,17 +142,6 @@ async fn a_build_that_is_cancelled_ends_on_the_engine_as_well() {
     let row = yard.dispatcher.wait(&row.id).await.unwrap();
     assert_eq!(row.outcome.marker(), Some(FailureMarker::Cancelled));
     assert!(soon(|| !building()).await, "the build goes on");
-}
-
-/// Without keeping others from their work.
-async fn soon(is_so: impl Fn() -> bool) -> bool {
-    for _ in 0..300 {
-        if is_so() {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    false
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use shipslog_docker::GitPlugin;
 use shipslog_test_support::wait_until;
 use tempfile::TempDir;
 
-use super::{Yard, yard};
+use super::{Yard, soon, yard};
 
 /// A git that does something else first, which can look at its arguments.
 fn git_after(folder: &TempDir, script: &str) -> PathBuf {
@@ -199,6 +199,33 @@ async fn a_cache_of_whole_histories_has_commits_that_never_were_deployed() {
         let got = row.outcome.marker().map_or_else(|| Ok(yard.version()), Err);
         assert_eq!(got, expected);
     }
+}
+
+/// Whether a git is at work whose arguments name this.
+fn asks(what: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut arguments = processes.map(|process| fs::read(process.path().join("cmdline")).unwrap_or_default());
+    arguments.any(|arguments| String::from_utf8_lossy(&arguments).contains(what))
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_cancelled_ends_and_the_next_one_works() {
+    let Some(yard) = yard().await else { return };
+    yard.publish("one");
+    yard.server.hang();
+    let reference = format!("{}#main", yard.repository.url());
+    let row = yard.begin(&yard.workload, &reference).await;
+    assert!(soon(|| !yard.server.seen().is_empty()).await);
+    assert!(asks(&format!("{}/", yard.server.host())));
+    assert!(yard.dispatcher.cancel(&row.id));
+    let row = yard.dispatcher.wait(&row.id).await.unwrap();
+    assert_eq!(row.outcome.marker(), Some(FailureMarker::Cancelled));
+    assert!(
+        soon(|| !asks(&format!("{}/", yard.server.host()))).await,
+        "git goes on"
+    );
+    yard.server.go_on();
+    assert_eq!(yard.runs("main").await.1, "one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ mod sources;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shipslog_core::deploys::{
@@ -241,4 +242,15 @@ fn content(row: &Deploy) -> String {
 
 fn commit_of(pin: &Pin) -> &str {
     pin.reference.digest().strip_prefix("git:").unwrap()
+}
+
+/// Without keeping others from their work.
+async fn soon(is_so: impl Fn() -> bool) -> bool {
+    for _ in 0..300 {
+        if is_so() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
 }

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::json;
 use shipslog_core::deploys::{FailureMarker, Outcome, RollbackConfig};
-use shipslog_core::testing::FakeSecrets;
 use shipslog_core::testing::canary::{Alphabet, Canary};
+use shipslog_core::testing::{FakeSecrets, Log};
 use shipslog_core::workloads::WorkloadStore as _;
 use shipslog_test_support::GitServer;
 
@@ -99,6 +99,37 @@ async fn a_token_opens_the_repository_and_is_seen_nowhere() {
     ] {
         assert_eq!(canary.find_in(text), None, "the token is in {place}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_quotes_the_token_does_not_bring_it_into_the_log() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    yard.publish("one");
+    yard.server.quote();
+    let log = Log::capture();
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceUnreachable);
+    let text = log.text();
+    assert!(text.contains("you sent"), "the server's words are not logged");
+    assert_eq!(canary.find_in(text.as_bytes()), None, "{text}");
+    let sent = shown(&yard.server).remove(0);
+    assert!(!text.contains(sent.trim_start_matches("Basic ")), "{text}");
+}
+
+#[tokio::test]
+async fn submodules_on_the_same_server_are_fetched_with_the_token() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    let library = yard.server.repository("team/library");
+    library.write("text", "private, too").commit("library");
+    yard.repository.submodule("lib", "../library.git", &library);
+    yard.publish_with("one", &format!("{SLEEPS}COPY lib/text /\n"));
+    assert_eq!(yard.runs("main").await.1, "one");
+    assert_eq!(yard.file("/text"), "private, too");
 }
 
 #[tokio::test]
