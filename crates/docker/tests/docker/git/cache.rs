@@ -72,10 +72,10 @@ async fn a_git_of_another_process_is_waited_for() {
     yard.publish("one");
     yard.deploy("main").await;
     yard.publish("two");
-    let occupied = occupied(&yard);
+    let (occupied, asked) = (occupied(&yard), yard.server.seen());
     let release = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(yard.version(), "one");
+        assert_eq!(yard.server.seen(), asked, "another git is at work");
         drop(occupied);
     };
     let (row, ()) = tokio::join!(yard.deploy("main"), release);
