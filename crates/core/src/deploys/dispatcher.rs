@@ -206,7 +206,7 @@ impl Dispatcher {
     pub async fn dispatch(&self, request: DispatchRequest) -> Result<Deploy, DispatchRefusal> {
         self.admit(request.note.as_deref(), request.idempotency_key.as_deref())?;
         let workload = self.shared.workloads.workload(&request.workload).await?;
-        let order = self.order(workload, &request)?;
+        let order = self.order(&workload, &request)?;
         if let Some(row) = self.repeated(&order).await? {
             return Ok(row);
         }
@@ -214,23 +214,23 @@ impl Dispatcher {
         self.start(order).await
     }
 
-    fn order(&self, workload: Workload, request: &DispatchRequest) -> Result<Order, DispatchRefusal> {
+    fn order(&self, workload: &Workload, request: &DispatchRequest) -> Result<Order, DispatchRefusal> {
         let (spec, revision) = workload.spec().ok_or(DispatchRefusal::Observed)?;
         let plugin = self
             .plugin(&spec.source.kind)
             .ok_or(DispatchRefusal::UnknownKind)?;
-        let mut spec = spec.clone();
+        let mut asked = spec.clone();
         if let Some(reference) = &request.reference {
-            spec.source.reference.clone_from(reference);
+            asked.source.reference.clone_from(reference);
         }
         let checked = self
-            .check(&spec)
+            .check(&asked)
             .map_err(|error| blame_request(error, request.reference.is_some()));
         checked.map_err(DispatchRefusal::Invalid)?;
         Ok(Order::deploy(
-            workload.id,
+            workload.id.clone(),
             Arc::clone(plugin),
-            spec,
+            spec.clone(),
             revision,
             request,
         ))

@@ -40,7 +40,11 @@ impl Order {
         Self {
             workload,
             plugin,
-            requested: spec.source.reference.clone(),
+            requested: request
+                .reference
+                .as_ref()
+                .unwrap_or(&spec.source.reference)
+                .clone(),
             spec,
             revision,
             target: None,

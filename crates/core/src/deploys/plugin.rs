@@ -95,7 +95,8 @@ pub struct Job {
     pub previous: Option<DeployId>,
     /// What was asked for: use this, not the reference in the spec.
     pub requested: String,
-    /// The spec to run.
+    /// The spec to run. Its reference is the one that its options were written for, among them secrets for a server: where `requested` is
+    /// on another server, they are not meant for it.
     pub spec: Spec,
     /// Its revision.
     pub spec_revision: u32,

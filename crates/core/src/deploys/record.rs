@@ -17,7 +17,7 @@ pub struct Record {
     pub deploy: DeployId,
     /// What it ran; `None` when it was never pinned.
     pub pinned: Option<Pinned>,
-    /// The spec that it ran with.
+    /// The spec that it ran with, or is to run with. Its reference need not be what was requested.
     pub spec: Spec,
     /// The number of that spec.
     pub spec_revision: u32,

@@ -187,15 +187,22 @@ pub(crate) fn check_reference(reference: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether there is something before an `@` that could be a user or password: any `@` but the one of `name@algorithm:hex`.
+/// Whether there is something before an `@` that could be a user or password: any `@` but the one of `name@algorithm:hex`, and in an address
+/// those in its fragment, as in that of a branch.
 fn has_userinfo(reference: &str) -> bool {
+    if reference.contains("://") {
+        let address = reference
+            .split_once('#')
+            .map_or(reference, |(address, _)| address);
+        return address.contains('@');
+    }
     let Some((_, after)) = reference.split_once('@') else {
         return false;
     };
     let digest = after.split_once(':').is_some_and(|(algorithm, hex)| {
         algorithm.bytes().all(|b| b.is_ascii_alphanumeric()) && hex.bytes().all(|b| b.is_ascii_hexdigit())
     });
-    !digest || reference.contains("://")
+    !digest
 }
 
 fn has_nul(arguments: &[crate::secret::Literal]) -> bool {
@@ -338,6 +345,10 @@ mod tests {
             ),
             (
                 "source.reference",
+                json!({"source": {"kind": "git", "reference": "https://u:p@host/app.git#a@b"}}),
+            ),
+            (
+                "source.reference",
                 json!({"source": {"kind": "image", "reference": "a b"}}),
             ),
             ("env[0].name", json!({"env": [{"name": "", "value": "x"}]})),
@@ -380,6 +391,7 @@ mod tests {
         let digest = format!("r/app@sha256:{}", "a".repeat(64));
         for good in [
             json!({"source": {"kind": "image", "reference": digest}}),
+            json!({"source": {"kind": "git", "reference": "https://host/a.git#renovate/@types/node"}}),
             json!({"ports": [{"host": 53, "container": 53}, {"host": 53, "container": 53, "protocol": "udp"}]}),
             json!({"ports": [{"host": 80, "container": 80, "host_ip": "127.0.0.1"}, {"host": 80, "container": 80, "host_ip": "127.0.0.2"}]}),
             json!({"networks": ["backend", "front"], "mounts": [{"source": "/srv", "target": "/data"}]}),

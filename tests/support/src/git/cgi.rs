@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::Dialect;
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -51,8 +53,9 @@ impl Request {
     }
 
     /// Has `git http-backend` answer.
-    pub(super) fn serve(&self, root: &Path, is_old: bool, stream: &TcpStream) -> io::Result<()> {
+    pub(super) fn serve(&self, root: &Path, dialect: Dialect, stream: &TcpStream) -> io::Result<()> {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let query = if dialect == Dialect::Files { "" } else { query };
         let mut command = Command::new("git");
         command
             .arg("http-backend")
@@ -76,7 +79,7 @@ impl Request {
         ] {
             command.envs(self.header(name).map(|value| (variable, value)));
         }
-        if !is_old {
+        if dialect == Dialect::Current {
             command.envs(
                 self.header("git-protocol")
                     .map(|value| ("HTTP_GIT_PROTOCOL", value)),
@@ -122,5 +125,21 @@ pub(super) fn respond(mut stream: &TcpStream, status: &str, header: &str) -> io:
     write!(
         stream,
         "HTTP/1.1 {status}\r\n{header}Connection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// An error as a Git server puts it, which git shows as it is.
+pub(super) fn fail(mut stream: &TcpStream, words: &str) -> io::Result<()> {
+    let packet = |text: &str| format!("{:04x}{text}", text.len() + 4);
+    let body = format!(
+        "{}0000{}",
+        packet("# service=git-upload-pack\n"),
+        packet(&format!("ERR {words}"))
+    );
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
     )
 }

@@ -34,8 +34,18 @@ struct Shared {
     /// Locations for paths that begin so.
     redirections: HashMap<String, String>,
     hangs: bool,
-    is_old: bool,
+    quotes: bool,
+    dialect: Dialect,
     seen: Vec<Seen>,
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Dialect {
+    #[default]
+    Current,
+    First,
+    Files,
 }
 
 /// A request that a server received.
@@ -78,9 +88,24 @@ impl GitServer {
         self.lock().hangs = true;
     }
 
+    /// Answers those who ask from now on.
+    pub fn go_on(&self) {
+        self.lock().hangs = false;
+    }
+
+    /// Answers with an error from now on that quotes what it was sent as a password.
+    pub fn quote(&self) {
+        self.lock().quotes = true;
+    }
+
     /// Speaks the first version of the protocol from now on, in which single commits are not given out.
     pub fn be_old(&self) {
-        self.lock().is_old = true;
+        self.lock().dialect = Dialect::First;
+    }
+
+    /// Hands out plain files from now on, as a server does that knows nothing of git.
+    pub fn be_plain(&self) {
+        self.lock().dialect = Dialect::Files;
     }
 
     /// Closes its port. Its repositories stay.
@@ -148,9 +173,10 @@ struct Visitor {
 }
 
 enum Verdict {
-    Serve { is_old: bool },
+    Serve(Dialect),
     Refuse,
     Redirect(String),
+    Quote(String),
     Hang,
 }
 
@@ -159,7 +185,7 @@ impl Visitor {
         stream.set_nonblocking(false)?;
         let request = Request::read(stream)?;
         match self.judge(&request) {
-            Verdict::Serve { is_old } => request.serve(&self.root, is_old, stream),
+            Verdict::Serve(dialect) => request.serve(&self.root, dialect, stream),
             Verdict::Refuse => cgi::respond(
                 stream,
                 "401 Unauthorized",
@@ -170,6 +196,7 @@ impl Visitor {
                 "302 Found",
                 &format!("Location: {to}{}\r\n", request.target),
             ),
+            Verdict::Quote(words) => cgi::fail(stream, &words),
             Verdict::Hang => {
                 thread::sleep(Duration::from_secs(3600));
                 Ok(())
@@ -191,11 +218,22 @@ impl Visitor {
             shared.admitted.is_none() || shared.admitted.as_deref() == request.header("authorization");
         match redirected {
             _ if shared.hangs => Verdict::Hang,
+            _ if shared.quotes => {
+                let words = request.header("authorization").map(quoted);
+                Verdict::Quote(words.unwrap_or_default())
+            }
             Some((_, to)) => Verdict::Redirect(to.clone()),
             None if !is_admitted => Verdict::Refuse,
-            None => Verdict::Serve {
-                is_old: shared.is_old,
-            },
+            None => Verdict::Serve(shared.dialect),
         }
     }
+}
+
+/// A password as it was sent, and as it is.
+fn quoted(authorization: &str) -> String {
+    let pair = authorization.rsplit(' ').next().unwrap_or_default();
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(pair)
+        .unwrap_or_default();
+    format!("you sent {pair}, or {}", String::from_utf8_lossy(&decoded))
 }

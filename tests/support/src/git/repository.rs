@@ -88,6 +88,11 @@ impl GitRepository {
         self
     }
 
+    /// The number of an object, by a name of it in the work tree.
+    pub fn number(&self, name: &str) -> String {
+        self.git(&["rev-parse", "--verify", name])
+    }
+
     /// Makes or moves a tag. With a note it is an object of its own.
     pub fn tag(&self, name: &str, note: Option<&str>) -> &Self {
         match note {
@@ -96,6 +101,46 @@ impl GitRepository {
         };
         self.publish();
         self
+    }
+
+    /// Stores an object that no git would make, of a `kind` such as `blob`, on the server alone, and answers its number.
+    pub fn object(&self, kind: &str, contents: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().expect("a file can be made");
+        fs::write(file.path(), contents).expect("a file can be written");
+        let path = file.path().to_string_lossy();
+        run(
+            &self.served,
+            &[
+                "hash-object",
+                "-t",
+                kind,
+                "-w",
+                "--literally",
+                "--no-filters",
+                &path,
+            ],
+        )
+    }
+
+    /// Stores a tree of modes, names and objects on the server alone, in the order that is given, whatever git thinks of it.
+    pub fn tree(&self, entries: &[(&str, &str, &str)]) -> String {
+        let mut tree = Vec::new();
+        for (mode, name, object) in entries {
+            tree.extend(format!("{mode} {name}\0").into_bytes());
+            let byte = |at: usize| u8::from_str_radix(&object[at..at + 2], 16).expect("a number");
+            tree.extend((0..object.len()).step_by(2).map(byte));
+        }
+        self.object("tree", &tree)
+    }
+
+    /// Makes a branch of the server's lead to a commit of a tree that is there, and answers the commit.
+    pub fn branch_of(&self, name: &str, tree: &str) -> String {
+        let commit = run(&self.served, &["commit-tree", "-m", name, tree]);
+        run(
+            &self.served,
+            &["update-ref", &format!("refs/heads/{name}"), &commit],
+        );
+        commit
     }
 
     /// Takes the newest commit back, as a force-push does. The server still has it until [`forget`](Self::forget).

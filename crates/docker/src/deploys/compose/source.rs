@@ -125,7 +125,7 @@ impl ComposePlugin {
         options: &ComposeOptions,
     ) -> Result<Source, DispatchError> {
         let url = reference.url();
-        let access = Access::read(job.secrets.as_ref(), url, options.token.as_ref(), None).await?;
+        let access = access(&job.spec, job.secrets.as_ref(), url, options).await?;
         job.progress.step(DeployStep::Fetching);
         let commit = self.repositories.resolve(reference, &access).await?;
         let tree = self.repositories.check_out(url, &commit, &access).await?;
@@ -158,7 +158,7 @@ impl ComposePlugin {
         };
         let unreadable = || DispatchError::new(FailureMarker::Internal, "the plan names no commit");
         let (url, commit) = tracked.parsed().ok_or_else(unreadable)?;
-        let access = Access::read(secrets, &url, options(spec)?.token.as_ref(), None).await?;
+        let access = access(spec, secrets, &url, &options(spec)?).await?;
         let tree = self.repositories.check_out(&url, &commit, &access).await?;
         Ok(Some(Arc::new(tree)))
     }
@@ -178,7 +178,7 @@ impl ComposePlugin {
         };
         let (url, commit) = tracked.parsed().ok_or(RollbackRefusal::PlanMissing)?;
         let options = options(&target.spec).map_err(|_| RollbackRefusal::PlanMissing)?;
-        let access = Access::read(target.secrets.as_ref(), &url, options.token.as_ref(), None).await;
+        let access = access(&target.spec, target.secrets.as_ref(), &url, &options).await;
         let access = access.map_err(|_| RollbackRefusal::SourceDenied)?;
         self.repositories.can_be_had(&url, &commit, &access).await
     }
@@ -190,6 +190,17 @@ fn refused(error: &FieldError) -> DispatchError {
 
 fn options(spec: &Spec) -> Result<ComposeOptions, DispatchError> {
     spec.source.options.read().map_err(|error| refused(&error))
+}
+
+/// What is shown to the server of `url`, if these are the options of `spec`.
+async fn access(
+    spec: &Spec,
+    secrets: &dyn SecretSource,
+    url: &RepositoryUrl,
+    options: &ComposeOptions,
+) -> Result<Access, DispatchError> {
+    let beside = &spec.source.reference;
+    Access::read(secrets, url, beside, options.token.as_ref(), None).await
 }
 
 async fn from_host(path: PathBuf) -> Result<Source, DispatchError> {

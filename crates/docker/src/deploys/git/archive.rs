@@ -11,6 +11,17 @@ use super::ignore::Ignore;
 
 const IGNORE_FILE: &str = ".dockerignore";
 
+/// Why there is no archive.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("the name of a file is not UTF-8")]
+    Name,
+    #[error("the files to build from are too large")]
+    TooLarge,
+    #[error("the files cannot be archived: {0}")]
+    Disk(#[from] io::Error),
+}
+
 /// What goes into an archive.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -18,16 +29,20 @@ pub(super) struct Context {
     pub(super) root: PathBuf,
     /// The Dockerfile, as a path in it. It goes along whatever is left out.
     pub(super) dockerfile: String,
+    /// Where the archive is written, on the disk that has room for the files.
+    pub(super) scratch: PathBuf,
+    /// How many bytes of files there may be.
+    pub(super) limit: u64,
     /// The time that all files get, in seconds: that of the commit, so that the same commit always makes the same archive.
     pub(super) time: u64,
 }
 
 impl Context {
     /// Writes the archive to a file without a name. Links stay links: the engine follows them inside of the archive alone.
-    pub(super) fn archive(&self) -> io::Result<File> {
-        let mut archive = Builder::new(tempfile::tempfile()?);
+    pub(super) fn archive(&self) -> Result<File, Unfit> {
+        let mut archive = Builder::new(tempfile::tempfile_in(&self.scratch)?);
         let ignore = self.ignore()?;
-        self.add_folder(&mut archive, &ignore, "")?;
+        self.add_all(&mut archive, &ignore)?;
         let mut file = archive.into_inner()?;
         file.rewind()?;
         Ok(file)
@@ -42,23 +57,34 @@ impl Context {
         }
     }
 
-    fn add_folder(&self, archive: &mut Builder<File>, ignore: &Ignore, folder: &str) -> io::Result<()> {
-        for name in sorted_names(&self.root.join(folder))? {
-            let path = if folder.is_empty() {
-                name
-            } else {
-                format!("{folder}/{name}")
-            };
+    /// Folders before what is in them.
+    fn add_all(&self, archive: &mut Builder<File>, ignore: &Ignore) -> Result<(), Unfit> {
+        let (mut waiting, mut bytes) = (self.below("")?, 0);
+        while let Some(path) = waiting.pop() {
             let data = fs::symlink_metadata(self.root.join(&path))?;
             let goes = path == self.dockerfile || path == IGNORE_FILE || !ignore.leaves_out(&path);
             if goes {
+                bytes += if data.is_file() { data.len() } else { 0 };
+                if bytes > self.limit {
+                    return Err(Unfit::TooLarge);
+                }
                 self.add(archive, &path, &data)?;
             }
             if data.is_dir() {
-                self.add_folder(archive, ignore, &path)?;
+                waiting.extend(self.below(&path)?);
             }
         }
         Ok(())
+    }
+
+    /// What is in a folder, the last first.
+    fn below(&self, folder: &str) -> Result<Vec<String>, Unfit> {
+        let names = sorted_names(&self.root.join(folder))?;
+        let paths = names.into_iter().rev().map(|name| match folder {
+            "" => name,
+            folder => format!("{folder}/{name}"),
+        });
+        Ok(paths.collect())
     }
 
     fn add(&self, archive: &mut Builder<File>, path: &str, data: &Metadata) -> io::Result<()> {
@@ -89,11 +115,11 @@ impl Context {
     }
 }
 
-/// Names that are no UTF-8 are left out: a rule could not name them either.
-fn sorted_names(folder: &Path) -> io::Result<Vec<String>> {
+/// A name that is no UTF-8 could be named by no rule.
+fn sorted_names(folder: &Path) -> Result<Vec<String>, Unfit> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
-        names.extend(entry?.file_name().into_string().ok());
+        names.push(entry?.file_name().into_string().map_err(|_| Unfit::Name)?);
     }
     names.sort_unstable();
     Ok(names)
@@ -101,17 +127,24 @@ fn sorted_names(folder: &Path) -> io::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::symlink;
 
     use super::*;
 
-    fn listed(root: &Path) -> Vec<(String, u32, u64)> {
-        let context = Context {
+    fn context(root: &Path) -> Context {
+        Context {
             root: root.to_owned(),
             dockerfile: "Dockerfile".to_owned(),
+            scratch: std::env::temp_dir(),
+            limit: 1000,
             time: 1_700_000_000,
-        };
-        let mut archive = tar::Archive::new(context.archive().unwrap());
+        }
+    }
+
+    fn listed(root: &Path) -> Vec<(String, u32, u64)> {
+        let mut archive = tar::Archive::new(context(root).archive().unwrap());
         let entries = archive.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
             let path = entry.path().unwrap().to_string_lossy().into_owned();
@@ -164,5 +197,18 @@ mod tests {
         symlink(outside.path(), folder.path().join(".dockerignore")).unwrap();
         fs::write(folder.path().join("a"), "a").unwrap();
         assert!(listed(folder.path()).iter().any(|(path, ..)| path == "a"));
+    }
+
+    #[test]
+    fn nothing_is_left_out_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), [0; 900]).unwrap();
+        assert!(context(folder.path()).archive().is_ok());
+        fs::write(folder.path().join("b"), [0; 900]).unwrap();
+        assert!(matches!(context(folder.path()).archive(), Err(Unfit::TooLarge)));
+        fs::write(folder.path().join(".dockerignore"), "b").unwrap();
+        assert!(context(folder.path()).archive().is_ok());
+        fs::write(folder.path().join(OsStr::from_bytes(b"\xff")), "").unwrap();
+        assert!(matches!(context(folder.path()).archive(), Err(Unfit::Name)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::path::Path;
 
 use bollard::auth::DockerCredentials;
 use bollard::models::BuildInfo;
@@ -11,7 +12,7 @@ use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Job, Pinn
 use tokio_util::io::ReaderStream;
 
 use super::GitPlugin;
-use super::archive::Context;
+use super::archive::{Context, Unfit};
 use super::bases::bases;
 use super::options::{BuildArg, GitOptions};
 use super::recipe::Recipe;
@@ -64,7 +65,7 @@ impl GitPlugin {
         commit: &Commit,
         args: &[BuildArg],
     ) -> Result<Order, DispatchError> {
-        let context = context(checkout, recipe).await?;
+        let context = self.context(checkout, recipe).await?;
         let dockerfile = tokio::fs::read(context.root.join(&context.dockerfile)).await;
         let dockerfile = dockerfile.map_err(|_| invalid("the Dockerfile cannot be read"))?;
         let options = build_options(&context, recipe, commit, args);
@@ -72,13 +73,30 @@ impl GitPlugin {
             .credentials(&String::from_utf8_lossy(&dockerfile), args)
             .await;
         let archive = tokio::task::spawn_blocking(move || context.archive()).await;
-        let archive = archive.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()));
+        let archive = archive.unwrap_or_else(|_| Err(std::io::Error::other("the task failed").into()));
         Ok(Order {
             options,
             credentials,
-            archive: archive.map_err(|error| {
-                DispatchError::new(FailureMarker::Internal, format!("archiving: {error}"))
-            })?,
+            archive: archive.map_err(|unfit| unarchived(&unfit))?,
+        })
+    }
+
+    /// The folder that is built, and the Dockerfile in it, both by their real paths.
+    async fn context(&self, checkout: &Checkout, recipe: &Recipe) -> Result<Context, DispatchError> {
+        let root = checkout.within(&recipe.folder).await?;
+        let folder = Path::new(&recipe.folder);
+        let dockerfile = checkout.within(folder.join(&recipe.dockerfile)).await?;
+        let inner = dockerfile.strip_prefix(&root).ok().and_then(|path| path.to_str());
+        let inner = inner.ok_or_else(|| invalid("the Dockerfile leads out of the folder that is built"))?;
+        if !root.is_dir() || !dockerfile.is_file() {
+            return Err(invalid("the folder or its Dockerfile is none"));
+        }
+        Ok(Context {
+            dockerfile: inner.to_owned(),
+            root,
+            scratch: checkout.scratch().to_owned(),
+            limit: self.context_limit,
+            time: checkout.time(),
         })
     }
 
@@ -108,9 +126,9 @@ impl GitPlugin {
                 .values()
                 .fold(error, |error, each| each.hide_in(error))
         })?;
-        job.progress.step(steps.last());
         let id =
-            id.ok_or_else(|| DispatchError::new(FailureMarker::BuildFailed, "the builder named no image"))?;
+            id.ok_or_else(|| DispatchError::new(FailureMarker::BuildFailed, "the builder did not end"))?;
+        job.progress.step(steps.last());
         let image = self.images.image(&id).await?;
         let image =
             image.ok_or_else(|| DispatchError::new(FailureMarker::BuildFailed, "the image is not there"))?;
@@ -136,7 +154,8 @@ impl GitPlugin {
             }
             id = named(event).or(id);
         }
-        Ok(id)
+        // Each stage has an image of its own, which is none of the whole.
+        Ok(id.filter(|id| steps.made(id)))
     }
 
     /// An image without a name would go with the next pruning.
@@ -156,27 +175,11 @@ impl GitPlugin {
     }
 }
 
-/// The folder that is built, and the Dockerfile in it, both by their real paths.
-async fn context(checkout: &Checkout, recipe: &Recipe) -> Result<Context, DispatchError> {
-    let root = checkout.within(&recipe.folder).await?;
-    let folder = if recipe.folder.is_empty() {
-        "."
-    } else {
-        &recipe.folder
-    };
-    let dockerfile = checkout
-        .within(&format!("{folder}/{}", recipe.dockerfile))
-        .await?;
-    let inner = dockerfile.strip_prefix(&root).ok().and_then(|path| path.to_str());
-    let inner = inner.ok_or_else(|| invalid("the Dockerfile leads out of the folder that is built"))?;
-    if !root.is_dir() || !dockerfile.is_file() {
-        return Err(invalid("the folder or its Dockerfile is none"));
+fn unarchived(unfit: &Unfit) -> DispatchError {
+    match unfit {
+        Unfit::Disk(_) => DispatchError::new(FailureMarker::Internal, unfit.to_string()),
+        Unfit::Name | Unfit::TooLarge => invalid(&unfit.to_string()),
     }
-    Ok(Context {
-        dockerfile: inner.to_owned(),
-        root,
-        time: checkout.time(),
-    })
 }
 
 fn build_options(

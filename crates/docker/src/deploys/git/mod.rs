@@ -27,6 +27,8 @@ use recipe::Recipe;
 
 /// The source kind.
 const GIT: &str = "git";
+/// More than sources have, and less than a disk.
+const CONTEXT_LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The source kind `git`: builds an image from a commit of a repository, and runs it as [`ImagePlugin`] runs images.
 ///
@@ -44,13 +46,14 @@ const GIT: &str = "git";
 /// **Build arguments end up in the history of the image**, whoever gives them: anybody who has the image can read them, even those that were
 /// given as secrets. What runs should get its secrets by the environment of the spec instead.
 ///
-/// The token is shown to the server of the repository alone, same scheme and port included, in a header: it is in no address, no argument, no
-/// file and no row. Submodules on other servers are fetched without one, and with a token no redirection is followed. Over plain `http` whoever
-/// listens can read it.
+/// The token is shown to the server of the spec's own reference alone, same scheme and port included, in a header: it is in no address, no
+/// argument, no file and no row. What is on other servers is fetched without one: submodules, a reference that a dispatch brings, and what a
+/// rollback builds again. With a token no redirection is followed. Over plain `http` whoever listens can read it.
 ///
 /// The `git` of the host fetches into a cache folder, without any settings, hooks, filters or passwords of the host and its users. Each
 /// address has a repository of its own in it, which holds single commits unless [`with_whole_history`](Self::with_whole_history) says
-/// otherwise. Submodules are fetched likewise; they must be reachable by `https` or `http`, too.
+/// otherwise. Submodules are fetched likewise; they must be reachable by `https` or `http`, too. Filters do not run, so that files of Git LFS
+/// are the few lines that stand for them. What nobody used for 90 days is removed from the cache.
 ///
 /// The engine builds, with the builder that it had before `BuildKit`, so that Dockerfiles cannot use what only that one knows. `.dockerignore`
 /// is followed. Base images come from the engine if it has them; else they are pulled, with the credentials of the Docker client. Equal steps
@@ -66,11 +69,12 @@ const GIT: &str = "git";
 pub struct GitPlugin {
     images: ImagePlugin,
     repositories: Repositories,
+    context_limit: u64,
 }
 
 impl GitPlugin {
     /// A plugin for this engine that keeps what it fetches in `cache_folder`, which is made when it is needed first. No other plugin may use
-    /// that folder. Registry credentials come from where [`ImagePlugin::new`] takes them.
+    /// that folder, and nobody else can look into it. Registry credentials come from where [`ImagePlugin::new`] takes them.
     pub fn new(engine: DockerEngine, cache_folder: impl Into<PathBuf>) -> Self {
         Self {
             images: ImagePlugin {
@@ -78,6 +82,7 @@ impl GitPlugin {
                 ..ImagePlugin::new(engine)
             },
             repositories: Repositories::new(cache_folder),
+            context_limit: CONTEXT_LIMIT,
         }
     }
 
@@ -110,11 +115,20 @@ impl GitPlugin {
         self
     }
 
+    /// How many bytes of files a build may be given, 2 GiB by default. What `.dockerignore` leaves out does not count.
+    #[must_use]
+    pub fn with_context_limit(mut self, bytes: u64) -> Self {
+        self.context_limit = bytes;
+        self
+    }
+
     async fn resolve_commit(&self, job: &Job) -> Result<Pinned, DispatchError> {
         let reference = GitReference::parse(&job.requested)
             .map_err(|error| DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string()))?;
         let options = GitOptions::of(&job.spec)?;
-        let access = options.access(job.secrets.as_ref(), reference.url()).await?;
+        let access = options
+            .access(&job.spec, job.secrets.as_ref(), reference.url())
+            .await?;
         job.progress.step(DeployStep::Fetching);
         let commit = self.repositories.resolve(&reference, &access).await?;
         let recipe = Recipe::new(&reference, &options);
@@ -135,7 +149,7 @@ impl GitPlugin {
         };
         let (recipe, url, commit) = recorded(pinned).ok_or_else(unreadable)?;
         let options = GitOptions::of(&job.spec)?;
-        let access = options.access(job.secrets.as_ref(), &url).await?;
+        let access = options.access(&job.spec, job.secrets.as_ref(), &url).await?;
         job.progress.step(DeployStep::Fetching);
         let content = self.build(job, &recipe, &commit, &options, &access).await?;
         let mut again = pinned.clone();
@@ -151,7 +165,7 @@ impl GitPlugin {
     async fn can_be_built(&self, target: &Record, pinned: &Pinned) -> Result<(), RollbackRefusal> {
         let (_, url, commit) = recorded(pinned).ok_or(RollbackRefusal::PlanMissing)?;
         let options = GitOptions::of(&target.spec).map_err(|_| RollbackRefusal::PlanMissing)?;
-        let access = options.access(target.secrets.as_ref(), &url).await;
+        let access = options.access(&target.spec, target.secrets.as_ref(), &url).await;
         let access = access.map_err(|_| RollbackRefusal::SourceDenied)?;
         self.repositories.can_be_had(&url, &commit, &access).await
     }

@@ -61,13 +61,15 @@ impl GitOptions {
         Err(FieldError::new("source.options.user", message))
     }
 
-    /// What is shown to the server of `url`.
+    /// What is shown to the server of `url`, if these are the options of `spec`.
     pub(super) async fn access(
         &self,
+        spec: &Spec,
         secrets: &dyn SecretSource,
         url: &RepositoryUrl,
     ) -> Result<Access, DispatchError> {
-        Access::read(secrets, url, self.token.as_ref(), self.user.as_deref()).await
+        let beside = &spec.source.reference;
+        Access::read(secrets, url, beside, self.token.as_ref(), self.user.as_deref()).await
     }
 
     /// The build arguments, with secrets read now.

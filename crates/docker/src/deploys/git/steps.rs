@@ -9,12 +9,19 @@ pub(super) struct Steps {
     current: u32,
     total: u32,
     is_base: bool,
+    /// The short name of the image, once the last step is done.
+    made: Option<String>,
 }
 
 impl Steps {
     /// Takes in a line of the builder, and answers whether a step began. Programs that the build runs write there, too: only the step that is
     /// due next counts.
     pub(super) fn note(&mut self, line: &str) -> bool {
+        if self.current == self.total
+            && let Some(image) = line.strip_prefix("Successfully built ")
+        {
+            self.made = Some(image.trim().to_owned());
+        }
         let Some((current, total, instruction)) = parse(line) else {
             return false;
         };
@@ -29,6 +36,7 @@ impl Steps {
                 current,
                 total,
                 is_base,
+                made: None,
             };
         }
         is_due
@@ -42,6 +50,14 @@ impl Steps {
     /// Whether the first has begun: until then the builder reads the Dockerfile.
     pub(super) fn has_begun(&self) -> bool {
         self.current > 0
+    }
+
+    /// Whether the builder came to its end, and made this image.
+    pub(super) fn made(&self, image: &str) -> bool {
+        let short = image.strip_prefix("sha256:").unwrap_or(image);
+        self.made
+            .as_ref()
+            .is_some_and(|made| !made.is_empty() && short.starts_with(made.as_str()))
     }
 
     pub(super) fn step(&self) -> DeployStep {
@@ -93,5 +109,22 @@ mod tests {
         };
         assert_eq!((steps.step(), steps.last()), (building(1), building(3)));
         assert_eq!(steps.to_string(), "step 2 of 3");
+    }
+
+    #[test]
+    fn an_image_is_made_at_the_end_alone() {
+        let (stage, whole) = ("sha256:aaaaaaaaaaaa00", "sha256:bbbbbbbbbbbb00");
+        let mut steps = Steps::default();
+        for line in [
+            "Step 1/2 : FROM a AS b",
+            "Successfully built aaaaaaaaaaaa\n",
+            "Step 2/2 : FROM a",
+        ] {
+            assert!(!steps.made(stage));
+            steps.note(line);
+        }
+        assert!(!steps.made(stage) && !steps.made(whole));
+        steps.note("Successfully built bbbbbbbbbbbb\n");
+        assert!(!steps.made(stage) && steps.made(whole));
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 use shipslog_core::secret::{Secret, SecretRef, SecretSource};
 
-use super::RepositoryUrl;
+use super::{GitReference, RepositoryUrl};
 
 /// The user that goes with a token where none is named: servers look at the token alone, and some want this very name.
 const DEFAULT_USER: &str = "x-access-token";
@@ -22,21 +22,26 @@ pub(in crate::deploys) struct Access {
 struct Shown {
     origin: String,
     token: Secret<String>,
+    /// User and token as they are sent.
+    pair: Secret<String>,
     header: Secret<String>,
 }
 
 impl Access {
-    /// Reads `token`, to be shown to the server of `url` and to nobody else.
+    /// Reads `token`, to be shown to the server of `url` and to nobody else. It was written beside the reference `beside`, and is meant for
+    /// the server that is named there: it is not even read for another.
     ///
     /// # Errors
     /// [`FailureMarker::SecretMissing`].
     pub(in crate::deploys) async fn read(
         secrets: &dyn SecretSource,
         url: &RepositoryUrl,
+        beside: &str,
         token: Option<&SecretRef>,
         user: Option<&str>,
     ) -> Result<Self, DispatchError> {
-        let Some(reference) = token else {
+        let own = GitReference::parse(beside).is_ok_and(|own| own.url().origin() == url.origin());
+        let Some(reference) = token.filter(|_| own) else {
             return Ok(Self::default());
         };
         let user = user.unwrap_or(DEFAULT_USER);
@@ -48,6 +53,7 @@ impl Access {
                 origin: url.origin(),
                 token,
                 header: Secret::new(format!("Authorization: Basic {pair}")),
+                pair: Secret::new(pair),
             }),
             realm: format!("{user}\n{}", String::from(reference.clone())),
         })
@@ -62,7 +68,7 @@ impl Access {
     /// Keeps the token out of whatever the log shows of `error`: servers may quote what they were sent.
     pub(super) fn hide_in(&self, error: DispatchError) -> DispatchError {
         match &self.shown {
-            Some(shown) => error.hiding(&shown.token).hiding(&shown.header),
+            Some(shown) => error.hiding(&shown.token).hiding(&shown.pair),
             None => error,
         }
     }
@@ -86,9 +92,12 @@ mod tests {
             url("https://host/a"),
         );
         let reference = SecretRef::Env("T".to_owned());
-        let access = Access::read(&secrets, &own, Some(&reference), Some("me"))
-            .await
-            .unwrap();
+        let read = async |beside: &str| {
+            Access::read(&secrets, &own, beside, Some(&reference), Some("me"))
+                .await
+                .unwrap()
+        };
+        let access = read("https://host/b#main").await;
         let header = access.header(&url("https://host/other")).unwrap();
         assert_eq!(header.expose(), "Authorization: Basic bWU6U0VDUkVU");
         for other in [
@@ -101,12 +110,32 @@ mod tests {
         }
         assert!(!format!("{access:?}").contains("SECRET") && !format!("{access:?}").contains("bWU6"));
         assert!(Access::default().header(&own).is_none());
+        for beside in [
+            "https://other/a",
+            "http://host/a",
+            "https://host:444/a",
+            "inline",
+            "/srv/a",
+        ] {
+            let access = read(beside).await;
+            assert!(
+                access.header(&own).is_none() && access.realm.is_empty(),
+                "{beside}"
+            );
+        }
     }
 
     #[tokio::test]
     async fn a_token_that_cannot_be_read_is_missing() {
         let reference = SecretRef::Env("T".to_owned());
-        let read = Access::read(&NoSecrets, &url("https://host/a"), Some(&reference), None).await;
+        let read = Access::read(
+            &NoSecrets,
+            &url("https://host/a"),
+            "https://host/a",
+            Some(&reference),
+            None,
+        )
+        .await;
         assert_eq!(read.unwrap_err().marker(), FailureMarker::SecretMissing);
     }
 }

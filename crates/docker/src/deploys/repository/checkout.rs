@@ -7,6 +7,7 @@ use shipslog_core::deploys::{DispatchError, FailureMarker};
 use tempfile::TempDir;
 
 use super::cache::{Repository, unusable};
+use super::turn::make_private;
 use super::{Access, Commit, Repositories, RepositoryUrl, text};
 
 /// What is older was left behind by a process that died: no dispatch takes so long.
@@ -24,6 +25,11 @@ impl Checkout {
     /// The folder of the files, by a path without links.
     pub(in crate::deploys) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A folder beside the files that is gone when they are, for files without a name.
+    pub(in crate::deploys) fn scratch(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
     }
 
     /// When the commit was made, in seconds since 1970.
@@ -103,15 +109,17 @@ impl Repositories {
             scratch: Some(scratch),
             time: 0,
         };
-        self.fill(url, commit, access, checkout.root().to_owned()).await?;
+        let used = self.fill(url, commit, access, checkout.root().to_owned()).await?;
         checkout.time = self.open(url, access).await?.time(commit).await?;
+        self.tidy_later(used, access.clone());
         Ok(checkout)
     }
 
     /// A folder that vanishes with its value.
     pub(super) async fn scratch(&self) -> Result<TempDir, DispatchError> {
-        let folder = self.checkouts();
+        let (cache, folder) = (self.folder.clone(), self.checkouts());
         let made = tokio::task::spawn_blocking(move || {
+            make_private(&cache)?;
             std::fs::create_dir_all(&folder)?;
             remove_left_behind(&folder)?;
             tempfile::Builder::new().prefix("work-").tempdir_in(&folder)

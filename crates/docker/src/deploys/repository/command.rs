@@ -1,6 +1,7 @@
 //! Git as a child process: it reads no settings, asks nobody, and speaks to no server but those it is sent to.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use super::{Access, RepositoryUrl};
 
 /// What git may print before it is taken for mad.
 const MAX_OUTPUT: usize = 4 * 1024 * 1024;
+/// How long work on this machine may go on without a word: writing the files of a large commit to a slow disk takes its time, and git does not
+/// tell of it.
+const LOCAL_SILENCE: Duration = Duration::from_secs(60 * 60);
 /// Variables that say how the network is reached and where programs are; nothing else of the environment is handed on.
 const HANDED_ON: [&str; 14] = [
     "PATH",
@@ -30,7 +34,7 @@ const HANDED_ON: [&str; 14] = [
     "GIT_SSL_CAPATH",
 ];
 /// Settings of every command. There are no others: neither those of the host nor those of its users are read.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 20] = [
     ("protocol.allow", "never"),
     ("protocol.http.allow", "always"),
     ("protocol.https.allow", "always"),
@@ -45,10 +49,14 @@ const SETTINGS: [(&str, &str); 17] = [
     ("fetch.recurseSubmodules", "false"),
     // A pack appears as a whole or not at all: what is there of a commit is then all of it.
     ("transfer.unpackLimit", "1"),
+    // Trees that no git would write are made to lead others astray. What old tools wrote by mistake is let through where it can do no harm.
+    ("fetch.fsckObjects", "true"),
+    ("fetch.fsck.zeroPaddedFilemode", "ignore"),
+    ("fetch.fsck.missingSpaceBeforeDate", "ignore"),
+    ("fetch.fsck.badTimezone", "ignore"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("http.lowSpeedLimit", "1"),
-    ("http.lowSpeedTime", "120"),
 ];
 
 /// Why a command gave no answer.
@@ -56,6 +64,8 @@ const SETTINGS: [(&str, &str); 17] = [
 pub(super) enum Fault {
     /// It did not end by itself.
     Unended(Unended),
+    /// The server kept it waiting.
+    Unheard,
     /// It failed. Its last words may quote a server, which may quote what it was sent.
     Failed { words: String },
 }
@@ -64,7 +74,7 @@ pub(super) enum Fault {
 #[derive(Debug, Clone)]
 pub(super) struct Git {
     pub(super) program: PathBuf,
-    /// How long it may say nothing.
+    /// How long it may say nothing while it talks to a server.
     pub(super) silence: Duration,
     /// Stands for the home folder, where no settings and no passwords are.
     pub(super) home: PathBuf,
@@ -82,6 +92,8 @@ impl Git {
     /// take the token along.
     pub(super) fn remote(&self, folder: &Path, url: &RepositoryUrl, access: &Access) -> GitCommand {
         let mut command = self.local(folder);
+        command.server_silence = Some(self.silence);
+        command.setting("http.lowSpeedTime", &self.silence.as_secs().max(1).to_string());
         match access.header(url) {
             Some(header) => {
                 command.setting("http.followRedirects", "false");
@@ -112,12 +124,14 @@ impl Git {
             ("GIT_PROTOCOL_FROM_USER", "0"),
             ("GIT_LITERAL_PATHSPECS", "1"),
             ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_NO_LAZY_FETCH", "1"),
         ]);
         inner.env("HOME", &self.home).env("XDG_CONFIG_HOME", &self.home);
+        inner.stdin(Stdio::null());
         let mut command = GitCommand {
             inner,
             settings: 0,
-            silence: self.silence,
+            server_silence: None,
         };
         SETTINGS
             .iter()
@@ -130,7 +144,8 @@ impl Git {
 pub(super) struct GitCommand {
     inner: Command,
     settings: usize,
-    silence: Duration,
+    /// How long a server may keep it waiting, if it talks to one.
+    server_silence: Option<Duration>,
 }
 
 impl GitCommand {
@@ -149,17 +164,28 @@ impl GitCommand {
         self
     }
 
+    /// Has git hold a lock for as long as it runs, even if this process ends before it: as its standard input, which it does not read.
+    pub(super) fn holding(mut self, lock: &File) -> Self {
+        // A process that has no number left for a file cannot start git either.
+        if let Ok(lock) = lock.try_clone() {
+            self.inner.stdin(Stdio::from(lock));
+        }
+        self
+    }
+
     pub(super) fn env(mut self, name: &str, value: &Path) -> Self {
         self.inner.env(name, value);
         self
     }
 
     /// Runs it to its end, and answers what it printed. It is ended, with all that it started, when this is dropped.
-    pub(super) async fn run(mut self) -> Result<String, Fault> {
-        self.inner.stdin(Stdio::null());
-        let limit = Limit::Silence(self.silence);
+    pub(super) async fn run(self) -> Result<String, Fault> {
+        let limit = Limit::Silence(self.server_silence.unwrap_or(LOCAL_SILENCE));
         let ended = child::run(self.inner, limit, Output::Kept(MAX_OUTPUT), |_| {}).await;
-        let ended = ended.map_err(Fault::Unended)?;
+        let ended = ended.map_err(|unended| match unended {
+            Unended::TimedOut if self.server_silence.is_some() => Fault::Unheard,
+            unended => Fault::Unended(unended),
+        })?;
         match ended.status.success() {
             true => Ok(String::from_utf8_lossy(&ended.output).into_owned()),
             false => Err(Fault::Failed { words: ended.said }),

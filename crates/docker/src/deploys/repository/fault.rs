@@ -19,10 +19,11 @@ pub(super) fn failed(doing: &str, fault: &Fault) -> DispatchError {
         Fault::Unended(Unended::NotRun(kind)) => {
             (FailureMarker::Internal, format!("git cannot be run: {kind}"))
         }
-        Fault::Unended(Unended::TimedOut) => (
+        Fault::Unheard => (
             FailureMarker::SourceUnreachable,
             "nothing was heard for too long".to_owned(),
         ),
+        Fault::Unended(Unended::TimedOut) => (FailureMarker::Internal, "git took too long".to_owned()),
         Fault::Unended(Unended::TooMuch) => (FailureMarker::Internal, "git printed too much".to_owned()),
         Fault::Failed { words } => (classify(words), last_words(words)),
     };
@@ -38,11 +39,10 @@ pub(super) fn classify(words: &str) -> FailureMarker {
     fatal.find_map(of_line).unwrap_or(FailureMarker::Internal)
 }
 
-/// Whether the server has the commit perhaps, and does not give out single ones.
+/// Whether the server has the commit perhaps, and does not give out single ones. One that does says that it is "not our ref".
 pub(super) fn refuses_single_commits(words: &str) -> bool {
     own_lines(words).any(|line| {
         line.starts_with("Server does not allow request for unadvertised object")
-            || line.starts_with("remote error: upload-pack: not our ref")
             || line.starts_with("couldn't find remote ref ")
     })
 }
@@ -78,6 +78,7 @@ fn of_line(line: &str) -> Option<FailureMarker> {
         () if begins(&ABSENT) || line.ends_with(": is this a git repository?") => {
             Some(FailureMarker::SourceNotFound)
         }
+        () if line.starts_with("fsck error in ") => Some(FailureMarker::SourceInvalid),
         () if begins(&BROKEN_OFF) => Some(FailureMarker::SourceUnreachable),
         () => None,
     }
@@ -142,6 +143,7 @@ source_not_found fatal: unable to access 'http://127.0.0.1:1/a.git/': The reques
 source_not_found fatal: http://127.0.0.1:1/a.git/info/refs not valid: is this a git repository?
 source_not_found fatal: remote error: upload-pack: not our ref 0123456789abcdef0123456789abcdef01234567
 source_not_found error: Server does not allow request for unadvertised object 0123456789abcdef0123456789abcdef01234567
+source_invalid fatal: fsck error in packed object
 source_unreachable fatal: unable to access 'http://127.0.0.1:1/a.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms: Could not connect to server
 source_unreachable fatal: unable to access 'http://nosuch.invalid/a.git/': Could not resolve host: nosuch.invalid
 source_unreachable fatal: unable to access 'https://127.0.0.1:1/a.git/': The requested URL returned error: 503
@@ -177,10 +179,8 @@ internal fatal: bad object HEAD
             of(Fault::Unended(Unended::NotRun(io::ErrorKind::NotFound))),
             FailureMarker::Internal
         );
-        assert_eq!(
-            of(Fault::Unended(Unended::TimedOut)),
-            FailureMarker::SourceUnreachable
-        );
+        assert_eq!(of(Fault::Unheard), FailureMarker::SourceUnreachable);
+        assert_eq!(of(Fault::Unended(Unended::TimedOut)), FailureMarker::Internal);
         assert_eq!(of(Fault::Unended(Unended::TooMuch)), FailureMarker::Internal);
     }
 }

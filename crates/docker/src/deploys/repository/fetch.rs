@@ -1,8 +1,12 @@
 //! What a reference stands for now, and the way to it.
 
+use std::fs::{self, File};
+use std::io;
+use std::time::SystemTime;
+
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 
-use super::cache::Repository;
+use super::cache::{Repository, unusable};
 use super::command::Fault;
 use super::fault::{refuses_parts, refuses_single_commits};
 use super::{Access, Commit, GitReference, Repositories, Version};
@@ -33,15 +37,13 @@ impl Repositories {
         access: &Access,
     ) -> Result<Commit, DispatchError> {
         let repository = self.open(reference.url(), access).await?;
-        let commit = match reference.version() {
+        match reference.version() {
             Version::Commit(commit) => {
                 repository.obtain(commit).await?;
-                commit.clone()
+                Ok(commit.clone())
             }
-            named => repository.follow(named).await?,
-        };
-        repository.tidy().await;
-        Ok(commit)
+            named => repository.follow(named).await,
+        }
     }
 }
 
@@ -76,18 +78,22 @@ impl Repository {
             .fetch_with(options, &[format!("+{commit}:{INCOMING}")], self.reach())
             .await
         {
-            Ok(()) => return Ok(()),
+            Ok(()) => return self.require(commit).await,
             Err(Fault::Failed { words }) if refuses_single_commits(&words) => {}
             Err(fault) => return Err(self.failed(doing, &fault)),
         }
         let everything = ["heads", "tags"].map(|kind| format!("+refs/{kind}/*:refs/shipslog/{kind}/*"));
         let fetched = self.fetch_with(options, &everything, Reach::All).await;
         fetched.map_err(|fault| self.failed(doing, &fault))?;
+        self.require(commit).await
+    }
+
+    async fn require(&self, commit: &Commit) -> Result<(), DispatchError> {
         match self.has(commit).await {
             true => Ok(()),
             false => Err(DispatchError::new(
                 FailureMarker::SourceNotFound,
-                "no branch or tag leads to the commit, and the server gives out no others",
+                "there is no such commit, or no branch and no tag leads to it and the server gives out no others",
             )),
         }
     }
@@ -120,7 +126,7 @@ impl Repository {
     async fn fetch_part(&self, options: &[&str], what: &[String], depth: Option<&str>) -> Result<(), Fault> {
         let is_part = self.folder.join("shallow").exists();
         let depth = depth.or(is_part.then_some(ALL));
-        let command = self.git.remote(&self.folder, &self.url, &self.access);
+        let command = self.remote();
         let command = command
             .args([
                 "fetch",
@@ -156,17 +162,22 @@ impl Repository {
         let name = format!("refs/shipslog/commits/{commit}");
         let command = self.local().args(["update-ref", "--", &name, commit.as_str()]);
         let kept = command.run().await;
-        kept.map(drop)
-            .map_err(|fault| self.failed("keeping a commit", &fault))
+        kept.map_err(|fault| self.failed("keeping a commit", &fault))?;
+        self.stamp(commit).map_err(|error| unusable(&error))
     }
 
-    /// Each fetch adds a file or two; now and then they are made into one. That it fails harms nothing.
-    async fn tidy(&self) {
-        let command = self
-            .local()
-            .args(["-c", "gc.auto=1", "-c", "gc.autoDetach=false", "gc", "--auto"]);
-        if command.run().await.is_err() {
-            tracing::warn!("a cached repository could not be tidied");
+    fn stamp(&self, commit: &Commit) -> io::Result<()> {
+        fs::create_dir_all(self.stamps())?;
+        File::create(self.stamps().join(commit.as_str()))?.set_modified(SystemTime::now())
+    }
+
+    /// Keeps a commit no longer.
+    pub(super) async fn release(&self, commit: &Commit) {
+        let name = format!("refs/shipslog/commits/{commit}");
+        let command = self.local().args(["update-ref", "-d", "--", &name]);
+        if command.run().await.is_ok() {
+            // The next time, perhaps.
+            let _ = fs::remove_file(self.stamps().join(commit.as_str()));
         }
     }
 }

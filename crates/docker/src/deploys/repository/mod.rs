@@ -13,6 +13,8 @@ mod fetch;
 mod probe;
 mod reference;
 mod submodules;
+mod tidy;
+mod turn;
 mod version;
 
 use std::collections::HashMap;
@@ -31,7 +33,7 @@ pub(in crate::deploys) use reference::{GitReference, RepositoryUrl, Version, is_
 /// How long git may say nothing. It tells of its progress all the time; servers that count objects do so, too.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Cached repositories. Clones share their locks; two that were made for one folder do not.
+/// Cached repositories.
 #[derive(Debug, Clone)]
 pub(in crate::deploys) struct Repositories {
     git: Git,
@@ -80,8 +82,17 @@ impl Repositories {
         self.folder.join("checkouts")
     }
 
+    fn repositories(&self) -> PathBuf {
+        self.folder.join("repositories")
+    }
+
     fn repository_folder(&self, name: &str) -> PathBuf {
-        self.folder.join("repositories").join(name)
+        self.repositories().join(name)
+    }
+
+    /// Beside the repository, which may be removed.
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.repositories().join(format!("{name}.lock"))
     }
 }
 

@@ -1,11 +1,16 @@
 //! Whether a commit can still be had.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use shipslog_core::deploys::{DispatchError, FailureMarker, RollbackRefusal};
+use tokio::time::timeout;
 
 use super::submodules::{Submodule, Wanted};
 use super::{Access, Commit, Repositories, RepositoryUrl};
+
+/// How long it may take to find that out: somebody waits for the answer.
+const LIMIT: Duration = Duration::from_secs(60);
 
 impl Repositories {
     /// Whether a commit can be had from the cache or from the server. Nothing is kept of what it takes to find that out.
@@ -15,8 +20,10 @@ impl Repositories {
         commit: &Commit,
         access: &Access,
     ) -> Result<(), RollbackRefusal> {
-        let found = self.look_for(url, commit, access).await;
-        found.map_err(|error| refusal(error.marker()))
+        match timeout(LIMIT, self.look_for(url, commit, access)).await {
+            Ok(found) => found.map_err(|error| refusal(error.marker())),
+            Err(_) => Err(RollbackRefusal::SourceUnreachable),
+        }
     }
 
     /// With its submodules, as far as the cache knows them.
@@ -28,13 +35,25 @@ impl Repositories {
     ) -> Result<(), DispatchError> {
         let mut wanted = Wanted::first(url, commit, PathBuf::new());
         while let Some(next) = wanted.next()? {
-            let repository = self.open(&next.url, access).await?;
-            match repository.has(&next.commit).await {
-                true => wanted.add(repository.submodules(&next).await?),
-                false => self.ask(&next, access).await?,
+            match self.known(&next, access).await {
+                Some(more) => wanted.add(more?),
+                None => self.ask(&next, access).await?,
             }
         }
         Ok(())
+    }
+
+    /// The submodules of a commit that is in the cache. Nobody is waited for, and nothing is touched.
+    async fn known(
+        &self,
+        wanted: &Submodule,
+        access: &Access,
+    ) -> Option<Result<Vec<Submodule>, DispatchError>> {
+        let repository = self.peek(&wanted.url, access)?;
+        match repository.has(&wanted.commit).await {
+            true => Some(repository.submodules(wanted).await),
+            false => None,
+        }
     }
 
     async fn ask(&self, wanted: &Submodule, access: &Access) -> Result<(), DispatchError> {

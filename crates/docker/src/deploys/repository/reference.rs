@@ -88,12 +88,13 @@ impl Version {
     }
 }
 
-/// Git's own rule for names of branches and tags. Pattern signs are out by it as well.
+/// Git's own rule for names of branches and tags. Pattern signs are out by it as well, and so is `@` where git reads more than a name in it.
 fn is_ref_name(name: &str) -> bool {
-    let sign = |b: u8| b.is_ascii_graphic() && !b"~^:?*[\\@#".contains(&b);
+    let sign = |b: u8| b.is_ascii_graphic() && !b"~^:?*[\\#".contains(&b);
     let component = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
     let ends_ok = !name.starts_with('-') && !name.ends_with('.');
-    ends_ok && !name.contains("..") && name.bytes().all(sign) && name.split('/').all(component)
+    let at_ok = name != "@" && !name.contains("@{");
+    ends_ok && at_ok && !name.contains("..") && name.bytes().all(sign) && name.split('/').all(component)
 }
 
 fn checked_path(path: &str) -> Result<&str, InvalidReference> {
@@ -229,6 +230,7 @@ mod tests {
             ("#:deploy/compose.yaml", Version::Default, "deploy/compose.yaml"),
             ("#refs/pull/1/head", named("refs/pull/1/head"), ""),
             ("#deadbeef", named("deadbeef"), ""),
+            ("#renovate/@types/node", named("renovate/@types/node"), ""),
             (
                 &format!("#{COMMIT}:a"),
                 Version::Commit(COMMIT.parse().unwrap()),
@@ -285,6 +287,7 @@ mod tests {
             "https://host/a#a b",
             "https://host/a#a^{SECRET}",
             "https://host/a#x@{1}",
+            "https://host/a#@",
             "https://host/a#a//b",
             "https://host/a#.a",
             "https://host/a#a.lock",

@@ -1,11 +1,11 @@
 //! Repositories in repositories.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 
-use super::cache::{Repository, unusable};
+use super::cache::Repository;
 use super::{Access, Commit, Repositories, RepositoryUrl};
 
 /// How deep they may lie in each other: one that holds itself would have no end.
@@ -59,28 +59,27 @@ impl Wanted {
 }
 
 impl Repositories {
-    /// Writes the files of a commit and of its submodules into `into`.
+    /// Writes the files of a commit and of its submodules into `into`, and answers where all of them came from.
     pub(super) async fn fill(
         &self,
         url: &RepositoryUrl,
         commit: &Commit,
         access: &Access,
         into: PathBuf,
-    ) -> Result<(), DispatchError> {
-        let mut wanted = Wanted::first(url, commit, into);
+    ) -> Result<Vec<RepositoryUrl>, DispatchError> {
+        let (mut wanted, mut used) = (Wanted::first(url, commit, into), Vec::new());
         while let Some(next) = wanted.next()? {
             wanted.add(self.fill_one(&next, access).await?);
+            used.push(next.url);
         }
-        Ok(())
+        Ok(used)
     }
 
     /// Answers what is to be filled in. The repository is free again then: a submodule may be of the same.
     async fn fill_one(&self, next: &Submodule, access: &Access) -> Result<Vec<Submodule>, DispatchError> {
         let repository = self.open(&next.url, access).await?;
         repository.obtain(&next.commit).await?;
-        tokio::fs::create_dir_all(&next.into)
-            .await
-            .map_err(|error| unusable(&error))?;
+        require_real(&next.into).await?;
         repository.write(&next.commit, &next.into).await?;
         repository.submodules(next).await
     }
@@ -89,20 +88,26 @@ impl Repositories {
 impl Repository {
     /// The submodules of a commit that is here.
     pub(super) async fn submodules(&self, of: &Submodule) -> Result<Vec<Submodule>, DispatchError> {
-        let mut found = Vec::new();
-        for (path, address) in self.declared(&of.commit).await? {
-            let Some(commit) = self.link(&of.commit, &path).await? else {
-                continue;
-            };
-            let url = self.url.join(&address);
-            found.push(Submodule {
-                url: url.map_err(|why| invalid(&format!("the address of a submodule {why}")))?,
-                commit,
-                into: of.into.join(path),
-                depth: of.depth + 1,
-            });
+        let declared = self.declared(&of.commit).await?;
+        if declared.len() > MAX_COUNT {
+            return Err(invalid("there are too many submodules"));
         }
-        Ok(found)
+        let bound = self.bound(&of.commit, &declared).await?;
+        let found = declared.into_iter().filter_map(|(path, address)| {
+            let commit = bound.get(&path)?.clone();
+            Some((path, address, commit))
+        });
+        found
+            .map(|(path, address, commit)| {
+                let url = self.url.join(&address);
+                Ok(Submodule {
+                    url: url.map_err(|why| invalid(&format!("the address of a submodule {why}")))?,
+                    commit,
+                    into: of.into.join(path),
+                    depth: of.depth + 1,
+                })
+            })
+            .collect()
     }
 
     /// Paths and addresses, as the commit says.
@@ -119,48 +124,57 @@ impl Repository {
         Ok(pairs(&listed))
     }
 
-    /// The commit to which a path is bound; `None` for what is no submodule at all.
-    async fn link(&self, commit: &Commit, path: &str) -> Result<Option<Commit>, DispatchError> {
-        let command = self.local().args(["ls-tree", "-z", commit.as_str(), "--", path]);
-        let listed = command.run().await;
-        let listed = listed.map_err(|fault| self.failed("looking for a submodule", &fault))?;
-        Ok(linked(&listed, path))
+    /// Which of the declared paths are bound to which commits; the others are no submodules.
+    async fn bound(
+        &self,
+        commit: &Commit,
+        declared: &[(String, String)],
+    ) -> Result<HashMap<String, Commit>, DispatchError> {
+        if declared.is_empty() {
+            // Without paths, all of them would be listed.
+            return Ok(HashMap::new());
+        }
+        let command = self.local().args(["ls-tree", "-z", commit.as_str(), "--"]);
+        let listed = command.args(declared.iter().map(|(path, _)| path)).run().await;
+        let listed = listed.map_err(|fault| self.failed("looking for submodules", &fault))?;
+        Ok(listed.split('\0').filter_map(linked).collect())
+    }
+}
+
+/// Git made an empty folder for each submodule. Where there is none, or a link leads there, the files would end up elsewhere.
+async fn require_real(folder: &Path) -> Result<(), DispatchError> {
+    let real = tokio::fs::canonicalize(folder).await;
+    match real.is_ok_and(|real| real == folder) && folder.is_dir() {
+        true => Ok(()),
+        false => Err(invalid("there is no folder for a submodule")),
     }
 }
 
 /// `160000 commit <number>\t<path>` says that the path is bound to a commit.
-fn linked(listed: &str, path: &str) -> Option<Commit> {
-    listed.split('\0').find_map(|entry| {
-        let (what, at) = entry.split_once('\t')?;
-        let number = what.strip_prefix("160000 commit ")?;
-        (at == path).then(|| number.parse().ok()).flatten()
-    })
+fn linked(entry: &str) -> Option<(String, Commit)> {
+    let (what, path) = entry.split_once('\t')?;
+    let number = what.strip_prefix("160000 commit ")?;
+    Some((path.to_owned(), number.parse().ok()?))
 }
 
-/// What is declared without path or without address is none.
+/// What is declared without path or without address is none, and what is never to be updated stays an empty folder.
 fn pairs(listed: &str) -> Vec<(String, String)> {
-    let mut declared: BTreeMap<&str, (Option<&str>, Option<&str>)> = BTreeMap::new();
+    let mut declared: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for entry in listed.split('\0') {
-        let Some((key, value)) = entry.split_once('\n') else {
-            continue;
-        };
-        let Some((name, field)) = key
-            .strip_prefix("submodule.")
-            .and_then(|rest| rest.rsplit_once('.'))
-        else {
-            continue;
-        };
-        let of_name = declared.entry(name).or_default();
-        match field {
-            "path" => of_name.0 = Some(value),
-            "url" => of_name.1 = Some(value),
-            _ => {}
+        let named = entry.split_once('\n').and_then(|(key, value)| {
+            let (name, field) = key.strip_prefix("submodule.")?.rsplit_once('.')?;
+            Some((name, field, value))
+        });
+        if let Some((name, field, value)) = named {
+            declared.entry(name).or_default().insert(field, value);
         }
     }
-    let whole = declared
+    let wanted = declared
         .into_values()
-        .filter_map(|(path, url)| Some((path?.to_owned(), url?.to_owned())));
-    whole.collect()
+        .filter(|of| of.get("update") != Some(&"none"));
+    wanted
+        .filter_map(|of| Some(((*of.get("path")?).to_owned(), (*of.get("url")?).to_owned())))
+        .collect()
 }
 
 fn invalid(why: &str) -> DispatchError {
@@ -173,16 +187,18 @@ mod tests {
 
     #[test]
     fn what_is_declared_in_part_is_no_submodule() {
-        let listed = "submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0core.x\ny\0submodule.d.url\nu\0";
+        let listed = "submodule.a.b.path\nlib/a\0submodule.a.b.url\n../a.git\0submodule.c.path\nc\0core.x\ny\0submodule.d.url\nu\0\
+            submodule.e.path\ne\0submodule.e.url\n../e\0submodule.e.update\nnone\0";
         assert_eq!(pairs(listed), [("lib/a".to_owned(), "../a.git".to_owned())]);
     }
 
     #[test]
     fn only_a_path_that_is_bound_to_a_commit_is_a_submodule() {
         let number = "0123456789abcdef0123456789abcdef01234567";
-        let listed = format!("160000 commit {number}\tlib\0100644 blob {number}\tfile\0");
-        assert_eq!(linked(&listed, "lib").unwrap().as_str(), number);
-        assert_eq!(linked(&listed, "file"), None);
-        assert_eq!(linked("", "lib"), None);
+        let (path, commit) = linked(&format!("160000 commit {number}\tlib/x")).unwrap();
+        assert_eq!((path.as_str(), commit.as_str()), ("lib/x", number));
+        for other in [format!("100644 blob {number}\tfile"), String::new()] {
+            assert_eq!(linked(&other), None);
+        }
     }
 }

@@ -4,8 +4,9 @@ use serde_json::json;
 use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker};
 use shipslog_core::testing::FakeSecrets;
 use shipslog_docker::GitPlugin;
+use shipslog_test_support::unique;
 
-use super::{SLEEPS, Yard, content, yard};
+use super::{SLEEPS, Yard, content, soon, yard};
 use crate::bench::at;
 
 #[tokio::test]
@@ -50,10 +51,10 @@ async fn steps_are_told_as_they_begin() {
     }
     let building = |steps_done| DeployStep::Building {
         steps_done,
-        steps_total: 6,
+        steps_total: 7,
     };
     assert!(told.contains(&DeployStep::Fetching));
-    for step in [building(0), building(2), building(6)] {
+    for step in [building(0), building(2), building(7)] {
         assert!(told.contains(&step), "{step:?} among {told:?}");
     }
 }
@@ -109,6 +110,38 @@ async fn what_cannot_be_built_says_whose_fault_it_is() {
         assert_eq!(yard.version(), "one");
     }
     assert_eq!(yard.fails("main:nosuch").await, FailureMarker::SourceInvalid);
+}
+
+#[tokio::test]
+async fn a_build_that_is_given_too_much_is_refused() {
+    let small = |plugin: GitPlugin| plugin.with_context_limit(1000);
+    let Some(yard) = Yard::with(json!({}), FakeSecrets::default(), small).await else {
+        return;
+    };
+    yard.publish("one");
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceInvalid);
+}
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_ends_on_the_engine_as_well() {
+    let Some(yard) = yard().await else { return };
+    let word = unique("cancelled");
+    let dockerfile = format!(
+        "FROM scratch\nCOPY busybox /busybox\nRUN [\"/busybox\", \"sh\", \"-c\", \"/busybox sleep 600; : {word}\"]\n"
+    );
+    yard.publish_with("one", &dockerfile);
+    let building = || {
+        let commands = ["ps", "--no-trunc", "--format", "{{.Command}}"];
+        yard.engine.docker(&commands).contains(&word)
+    };
+    let row = yard
+        .begin(&yard.workload, &format!("{}#main", yard.repository.url()))
+        .await;
+    assert!(soon(building).await, "the build did not begin");
+    assert!(yard.dispatcher.cancel(&row.id));
+    let row = yard.dispatcher.wait(&row.id).await.unwrap();
+    assert_eq!(row.outcome.marker(), Some(FailureMarker::Cancelled));
+    assert!(soon(|| !building()).await, "the build goes on");
 }
 
 #[tokio::test]

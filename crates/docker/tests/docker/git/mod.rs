@@ -1,12 +1,15 @@
 //! Deploys from real repositories, built by a real engine.
 
 mod builds;
+mod cache;
 mod conformance;
 mod rollbacks;
 mod secrecy;
 mod sources;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shipslog_core::deploys::{
@@ -106,8 +109,14 @@ impl Yard {
     }
 
     async fn deploy_reference(&self, reference: &str) -> Deploy {
+        let row = self.begin(&self.workload, reference).await;
+        self.dispatcher.wait(&row.id).await.unwrap()
+    }
+
+    /// The row that is under way.
+    async fn begin(&self, workload: &WorkloadId, reference: &str) -> Deploy {
         let request = DispatchRequest {
-            workload: self.workload.clone(),
+            workload: workload.clone(),
             reference: Some(reference.to_owned()),
             reason: Reason::Manual,
             triggered_by: "test".to_owned(),
@@ -115,8 +124,7 @@ impl Yard {
             idempotency_key: None,
             force: false,
         };
-        let row = self.dispatcher.dispatch(request).await.unwrap();
-        self.dispatcher.wait(&row.id).await.unwrap()
+        self.dispatcher.dispatch(request).await.unwrap()
     }
 
     /// Deploys, and says what was pinned and which version then runs.
@@ -131,19 +139,48 @@ impl Yard {
     }
 
     async fn roll_back(&self, target: &Deploy) -> Result<Deploy, RollbackRefusal> {
+        self.roll_back_with(target, RollbackConfig::Recorded).await
+    }
+
+    async fn roll_back_with(
+        &self,
+        target: &Deploy,
+        config: RollbackConfig,
+    ) -> Result<Deploy, RollbackRefusal> {
+        let row = self.begin_rollback(target, config).await?;
+        Ok(self.dispatcher.wait(&row.id).await.unwrap())
+    }
+
+    /// The row that is under way.
+    async fn begin_rollback(
+        &self,
+        target: &Deploy,
+        config: RollbackConfig,
+    ) -> Result<Deploy, RollbackRefusal> {
         let request = RollbackRequest {
             workload: self.workload.clone(),
             target: target.id.clone(),
-            config: RollbackConfig::Recorded,
+            config,
             triggered_by: "test".to_owned(),
             note: None,
             idempotency_key: None,
         };
         match self.dispatcher.roll_back(request).await {
-            Ok(row) => Ok(self.dispatcher.wait(&row.id).await.unwrap()),
+            Ok(row) => Ok(row),
             Err(DispatchRefusal::Rollback(refusal)) => Err(refusal),
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// Another workload of the same repository.
+    async fn second_workload(&self) -> WorkloadId {
+        let reference = format!("{}#main", self.repository.url());
+        let new = NewWorkload {
+            id: WorkloadId::generate(Timestamp::now()),
+            spec: spec(&format!("{}-second", self.name), &reference, json!({})),
+            created_at: Timestamp::now(),
+        };
+        self.store.create_workload(new).await.unwrap().id
     }
 
     /// What is in the file `version` of the container that runs.
@@ -170,6 +207,17 @@ impl Yard {
         assert!(self.engine.try_docker(&["image", "inspect", &image]).is_err());
     }
 
+    /// The only repository in the cache.
+    fn cached(&self) -> PathBuf {
+        let cached = std::fs::read_dir(self.cache.path().join("repositories")).unwrap();
+        let mut folders = cached
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir());
+        let only = folders.next().unwrap();
+        assert_eq!(folders.next(), None);
+        only
+    }
+
     fn forget_cache(&self) {
         std::fs::remove_dir_all(self.cache.path().join("repositories")).unwrap();
     }
@@ -194,4 +242,15 @@ fn content(row: &Deploy) -> String {
 
 fn commit_of(pin: &Pin) -> &str {
     pin.reference.digest().strip_prefix("git:").unwrap()
+}
+
+/// Without keeping others from their work.
+async fn soon(is_so: impl Fn() -> bool) -> bool {
+    for _ in 0..300 {
+        if is_so() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
 }

@@ -1,7 +1,7 @@
 //! Running again what was built, or building it again.
 
 use serde_json::json;
-use shipslog_core::deploys::{Outcome, RollbackRefusal};
+use shipslog_core::deploys::{FailureMarker, Outcome, RollbackRefusal};
 use shipslog_core::testing::FakeSecrets;
 
 use super::{Yard, content, yard};
@@ -68,6 +68,24 @@ async fn a_commit_that_is_not_in_the_cache_is_fetched_from_the_server() {
             "{is_old}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_submodule_that_is_gone_ends_the_rollback_and_what_ran_goes_on() {
+    let Some(yard) = yard().await else { return };
+    let library = yard.server.repository("team/library");
+    library.write("text", "x").commit("library");
+    yard.repository.submodule("lib", "../library.git", &library);
+    yard.publish("one");
+    let one = yard.deploy("main").await;
+    yard.publish("two");
+    yard.deploy("main").await;
+    yard.forget_image(&one);
+    yard.forget_cache();
+    std::fs::remove_dir_all(library.served()).unwrap();
+    let back = yard.roll_back(&one).await.unwrap();
+    assert_eq!(back.outcome.marker(), Some(FailureMarker::SourceNotFound));
+    assert_eq!(yard.version(), "two");
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use serde_json::json;
-use shipslog_core::deploys::{FailureMarker, Outcome};
-use shipslog_core::testing::FakeSecrets;
+use shipslog_core::deploys::{FailureMarker, Outcome, RollbackConfig};
 use shipslog_core::testing::canary::{Alphabet, Canary};
+use shipslog_core::testing::{FakeSecrets, Log};
+use shipslog_core::workloads::WorkloadStore as _;
 use shipslog_test_support::GitServer;
 
 use super::{SLEEPS, Yard, yard};
@@ -101,6 +102,37 @@ async fn a_token_opens_the_repository_and_is_seen_nowhere() {
 }
 
 #[tokio::test]
+async fn a_server_that_quotes_the_token_does_not_bring_it_into_the_log() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    yard.publish("one");
+    yard.server.quote();
+    let log = Log::capture();
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceUnreachable);
+    let text = log.text();
+    assert!(text.contains("you sent"), "the server's words are not logged");
+    assert_eq!(canary.find_in(text.as_bytes()), None, "{text}");
+    let sent = shown(&yard.server).remove(0);
+    assert!(!text.contains(sent.trim_start_matches("Basic ")), "{text}");
+}
+
+#[tokio::test]
+async fn submodules_on_the_same_server_are_fetched_with_the_token() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    let library = yard.server.repository("team/library");
+    library.write("text", "private, too").commit("library");
+    yard.repository.submodule("lib", "../library.git", &library);
+    yard.publish_with("one", &format!("{SLEEPS}COPY lib/text /\n"));
+    assert_eq!(yard.runs("main").await.1, "one");
+    assert_eq!(yard.file("/text"), "private, too");
+}
+
+#[tokio::test]
 async fn a_wrong_token_or_none_is_denied() {
     let canary = Canary::random("a token", Alphabet::Header);
     let Some(yard) = guarded(&canary).await else {
@@ -146,6 +178,68 @@ async fn a_token_is_shown_neither_to_the_servers_of_submodules_nor_where_a_redir
         .filter_map(|seen| seen.authorization)
         .collect();
     assert!(!other.seen().is_empty() && shown.is_empty(), "{shown:?}");
+}
+
+fn shown(server: &GitServer) -> Vec<String> {
+    let seen = server.seen();
+    assert!(!seen.is_empty(), "nothing was asked for");
+    seen.into_iter().filter_map(|seen| seen.authorization).collect()
+}
+
+#[tokio::test]
+async fn a_reference_of_a_dispatch_to_another_server_does_not_take_the_token_there() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let Some(yard) = guarded(&canary).await else {
+        return;
+    };
+    let other = GitServer::start();
+    let elsewhere = other.repository("team/app");
+    elsewhere
+        .copy("busybox", "/bin/busybox")
+        .write("version", "elsewhere")
+        .write("Dockerfile", SLEEPS)
+        .commit("one");
+    let row = yard.deploy_reference(&format!("{}#main", elsewhere.url())).await;
+    assert_eq!(
+        (row.outcome, yard.version()),
+        (Outcome::Succeeded, "elsewhere".to_owned())
+    );
+    assert_eq!(shown(&other), [""; 0]);
+    // Not even where it asks for one.
+    other.require("robot", canary.value());
+    let row = yard.deploy_reference(elsewhere.url()).await;
+    assert_eq!(row.outcome.marker(), Some(FailureMarker::SourceDenied));
+    assert_eq!(shown(&other), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_rollback_to_another_server_does_not_take_the_token_of_now_there() {
+    let canary = Canary::random("a token", Alphabet::Header);
+    let (secrets, other) = (
+        FakeSecrets::default().with("env:T", canary.value()),
+        GitServer::start(),
+    );
+    let Some(yard) = Yard::with(json!({}), secrets, |plugin| plugin).await else {
+        return;
+    };
+    yard.publish("one");
+    let one = yard.deploy("main").await;
+    yard.publish("two");
+    yard.deploy("main").await;
+    let elsewhere = other.repository("team/app");
+    let moved = super::spec(&yard.name, elsewhere.url(), json!({"token": "env:T"}));
+    yard.store
+        .revise_workload(&yard.workload, 1, moved)
+        .await
+        .unwrap();
+    yard.forget_image(&one);
+    yard.forget_cache();
+    let back = yard.roll_back_with(&one, RollbackConfig::Current).await.unwrap();
+    assert_eq!(
+        (back.outcome, yard.version()),
+        (Outcome::Succeeded, "one".to_owned())
+    );
+    assert_eq!(shown(&yard.server), [""; 0]);
 }
 
 #[tokio::test]

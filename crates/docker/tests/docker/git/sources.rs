@@ -7,6 +7,8 @@ use shipslog_core::deploys::FailureMarker;
 use shipslog_core::testing::FakeSecrets;
 use shipslog_docker::GitPlugin;
 
+use tempfile::TempDir;
+
 use super::{Yard, commit_of, content, yard};
 
 #[tokio::test]
@@ -116,6 +118,47 @@ async fn submodules_that_are_fetched_in_another_way_are_refused() {
     }
 }
 
+/// The files of a submodule go where a link leads, if the same name is a link and a folder.
+#[tokio::test]
+async fn a_tree_that_leads_a_submodule_out_of_the_checkout_is_refused() {
+    for is_plain in [false, true] {
+        let Some(yard) = yard().await else { return };
+        if is_plain {
+            yard.server.be_plain();
+        }
+        let outside = TempDir::new().unwrap();
+        let library = yard.server.repository("team/library");
+        let bound = library.write("planted", "x").commit("library");
+        let link = yard
+            .repository
+            .object("blob", outside.path().to_str().unwrap().as_bytes());
+        let modules = b"[submodule \"x\"]\n\tpath = a/b\n\turl = ../library.git\n";
+        let modules = yard.repository.object("blob", modules);
+        let folder = yard.repository.tree(&[("160000", "b", &bound)]);
+        let (folder, link) = (("40000", "a", folder.as_str()), ("120000", "a", link.as_str()));
+        for twins in [[folder, link], [link, folder]] {
+            let [one, other] = twins;
+            let tree = yard
+                .repository
+                .tree(&[("100644", ".gitmodules", &modules), one, other]);
+            let commit = yard.repository.branch_of("crafted", &tree);
+            let marker = yard.fails(&commit).await;
+            assert_eq!(marker, FailureMarker::SourceInvalid, "plain: {is_plain}");
+            assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_plain_files_will_do() {
+    let Some(yard) = yard().await else { return };
+    yard.server.be_plain();
+    let old = yard.publish("old");
+    yard.publish("new");
+    assert_eq!(yard.runs("main").await.1, "new");
+    assert_eq!(yard.runs(&old).await.1, "old");
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_not_found_and_what_ran_goes_on() {
     let Some(yard) = yard().await else { return };
@@ -129,10 +172,70 @@ async fn what_is_not_there_is_not_found_and_what_ran_goes_on() {
             "{reference}"
         );
     }
+    let before = yard.server.seen().len();
+    yard.fails(unknown).await;
+    let asked = yard.server.seen().len() - before;
+    // Once for what the server can do, and once for the commit.
+    assert_eq!(asked, 2, "{:?}", yard.server.seen());
+    assert!(
+        yard.cached().join("shallow").exists(),
+        "the whole history was fetched"
+    );
     let absent = format!("http://{}/nosuch.git", yard.server.host());
     let row = yard.deploy_reference(&absent).await;
     assert_eq!(row.outcome.marker(), Some(FailureMarker::SourceNotFound));
     assert_eq!(yard.version(), "one");
+}
+
+#[tokio::test]
+async fn what_has_a_number_and_is_no_commit_is_not_found() {
+    let Some(yard) = yard().await else { return };
+    let commit = yard.publish("one");
+    yard.repository.tag("noted", Some("a note"));
+    for object in ["noted".to_owned(), format!("{commit}^{{tree}}")] {
+        let number = yard.repository.number(&object);
+        for _ in 0..2 {
+            let marker = yard.fails(&number).await;
+            assert_eq!(marker, FailureMarker::SourceNotFound, "{object}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_branch_goes_before_a_tag_of_its_name_and_may_have_an_at_sign_in_it() {
+    let Some(yard) = yard().await else { return };
+    yard.publish("tagged");
+    yard.repository.branch("renovate/@types/node");
+    yard.publish("on the branch");
+    yard.repository.branch("main").tag("renovate/@types/node", None);
+    assert_eq!(yard.runs("renovate/@types/node").await.1, "on the branch");
+    assert_eq!(yard.runs("refs/tags/renovate/@types/node").await.1, "tagged");
+}
+
+#[tokio::test]
+async fn a_submodule_that_is_never_to_be_updated_stays_away() {
+    let Some(yard) = yard().await else { return };
+    yard.repository.write("x", "x").commit("something to bind to");
+    yard.repository
+        .submodule("lib", "../nosuch.git", &yard.repository)
+        .write(
+            ".gitmodules",
+            "[submodule \"lib\"]\n\tpath = lib\n\turl = ../nosuch.git\n\tupdate = none\n",
+        );
+    yard.publish("one");
+    assert_eq!(yard.runs("main").await.1, "one");
+}
+
+#[tokio::test]
+async fn submodules_without_an_end_are_refused() {
+    let Some(yard) = yard().await else { return };
+    yard.repository.write("x", "x").commit("the innermost");
+    for _ in 0..12 {
+        yard.repository
+            .submodule("inner", "../app.git", &yard.repository)
+            .commit("one more");
+    }
+    assert_eq!(yard.fails("main").await, FailureMarker::SourceInvalid);
 }
 
 #[tokio::test]
@@ -158,20 +261,28 @@ async fn what_a_git_that_was_ended_left_behind_does_no_harm() {
     let Some(yard) = yard().await else { return };
     yard.publish("one");
     yard.deploy("main").await;
-    let cached = std::fs::read_dir(yard.cache.path().join("repositories")).unwrap();
-    for repository in cached {
-        let folder = repository.unwrap().path();
-        for lock in [
-            "shallow.lock",
-            "packed-refs.lock",
-            "config.lock",
-            "refs/shipslog/incoming.lock",
-        ] {
-            std::fs::write(folder.join(lock), "").unwrap();
-        }
+    let litter = [
+        "shallow.lock",
+        "packed-refs.lock",
+        "config.lock",
+        "refs/shipslog/incoming.lock",
+        "gc.pid",
+        ".tmpAb12Cd",
+        "objects/pack/tmp_pack_Ab12Cd",
+        "objects/pack/tmp_idx_Ab12Cd",
+        "objects/pack/.tmp-12-pack-ab.pack",
+        "objects/pack/multi-pack-index.lock",
+        "objects/info/commit-graph.lock",
+    ]
+    .map(|name| yard.cached().join(name));
+    for file in &litter {
+        std::fs::write(file, "").unwrap();
     }
     yard.publish("two");
     assert_eq!(yard.runs("main").await.1, "two");
+    for file in &litter {
+        assert!(!file.exists(), "{}", file.display());
+    }
 }
 
 #[tokio::test]
