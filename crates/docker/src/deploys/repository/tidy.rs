@@ -61,7 +61,11 @@ fn remove_unused(repositories: &Path) -> io::Result<()> {
         let path = entry?.path();
         let repository = path.with_extension("");
         let is_lock = path.extension().is_some_and(|extension| extension == "lock");
-        if is_lock && is_unused(&path) && repository.exists() && File::open(&path)?.try_lock().is_ok() {
+        if !is_lock || !is_unused(&path) || !repository.exists() {
+            continue;
+        }
+        let lock = File::open(&path)?;
+        if lock.try_lock().is_ok() {
             fs::remove_dir_all(repository)?;
         }
     }
