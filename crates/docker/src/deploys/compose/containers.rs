@@ -179,15 +179,15 @@ impl ComposePlugin {
         self.image.stop(&container.id, grace(&inspected)).await
     }
 
-    /// Gives a container the name that Compose gives those which it replaces, so that another one can have its own.
+    /// Gives a container a name like that which Compose gives those in between, so that another one can have its own. Compose has its own from
+    /// the beginning of the id.
     pub(super) async fn set_name_aside(&self, container: &Container) -> Result<(), DispatchError> {
-        let short = container.id.get(..12).unwrap_or(&container.id);
-        if container.name.starts_with(short) {
+        let mark = container.id.get(12..24).unwrap_or(&container.id);
+        if container.name.starts_with(mark) {
             return Ok(());
         }
-        let renamed = self
-            .rename(&container.id, &format!("{short}_{}", container.name))
-            .await;
+        let aside = format!("{mark}_{}", container.name);
+        let renamed = self.rename(&container.id, &aside).await;
         renamed.map_err(|fault| failed(Phase::Manage, &fault))
     }
 

@@ -79,6 +79,9 @@ impl ComposePlugin {
         // A port may have been free only once those that come later were put back.
         let left: Vec<PartName> = failed.into_iter().map(|(service, _)| service).collect();
         let failed = self.put_back_each(&kept, &left, &mut made).await;
+        for container in self.containers(&record.workload).await? {
+            self.restore_name(&container).await;
+        }
         failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
@@ -138,9 +141,6 @@ impl ComposePlugin {
             for container in wrong.iter().filter(|_| !right.is_empty()) {
                 self.remove(&container.id).await?;
             }
-            for container in &right {
-                self.restore_name(container).await;
-            }
         }
         Ok(())
     }
@@ -180,19 +180,19 @@ impl ComposePlugin {
 
     /// Compose renames a container before it makes the one that is to replace it.
     async fn restore_name(&self, container: &Container) {
-        if let Some(name) = own_name(&container.name) {
-            if self.rename(&container.id, name).await.is_err() {
-                info!(container = container.id, "could not be given its name back");
-            }
+        if let Some(name) = own_name(&container.name)
+            && self.rename(&container.id, name).await.is_err()
+        {
+            info!(container = container.id, "could not be given its name back");
         }
     }
 }
 
-/// What follows the twelve digits that were put before a name.
+/// What follows the twelve digits that were put before a name, maybe more than once.
 fn own_name(name: &str) -> Option<&str> {
     let (digits, own) = name.split_once('_')?;
     let is_added = digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    is_added.then_some(own)
+    is_added.then(|| own_name(own).unwrap_or(own))
 }
 
 #[cfg(test)]
@@ -202,6 +202,10 @@ mod tests {
     #[test]
     fn a_name_that_was_changed_is_recognised() {
         assert_eq!(own_name("0123456789ab_shop-w1_web_1"), Some("shop-w1_web_1"));
+        assert_eq!(
+            own_name("0123456789ab_ba9876543210_shop-w1_web_1"),
+            Some("shop-w1_web_1")
+        );
         assert_eq!(own_name("shop-w1_web_1"), None);
         assert_eq!(own_name("0123456789abc_web_1"), None);
     }

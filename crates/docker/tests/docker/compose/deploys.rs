@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use shipslog_core::deploys::{DispatchPlugin as _, DispatchRefusal, FailureMarker, Outcome, RollbackRefusal};
+use serde_json::{Value, json};
+use shipslog_core::deploys::{
+    DeployStep, DispatchEvent, DispatchPlugin as _, DispatchRefusal, FailureMarker, Outcome, RollbackRefusal,
+};
 use shipslog_test_support::{Health, ImageSpec, wait_until};
 
-use super::shop::{SERVICES, failure, shop};
+use super::shop::{SERVICES, Shop, failure, shop};
 
 #[tokio::test]
 async fn a_tag_that_moves_is_followed_there_and_back_and_leaves_the_rest_alone() {
@@ -145,7 +147,10 @@ async fn a_change_of_the_file_makes_that_service_anew_and_is_undone_by_a_rollbac
 async fn a_change_of_the_environment_that_fails_is_put_back() {
     let Some(shop) = shop() else { return };
     shop.publish_all();
-    let file = shop.file(&[("db", &json!({"environment": {"LEVEL": "${LEVEL}"}}))]);
+    let file = shop.file(&[
+        ("db", &json!({"environment": {"LEVEL": "${LEVEL}"}})),
+        ("api", &json!({"environment": ["LEVEL"]})),
+    ]);
     let env = |level: &str| json!([{"name": "LEVEL", "value": level}]);
     shop.revise(shop.spec(&file, &env("info"))).await;
     shop.deploy_well().await;
@@ -153,10 +158,12 @@ async fn a_change_of_the_environment_that_fails_is_put_back() {
     shop.revise(shop.spec(&file, &env("debug"))).await;
     let row = shop.deploy().await;
     assert_eq!(failure(&row), (Some(FailureMarker::ExitedAtOnce), Some("web")));
-    assert!(
-        shop.inspect("db", "{{.Config.Env}}").contains("LEVEL=info"),
-        "the image is the same, what it was told is not"
-    );
+    for service in ["db", "api"] {
+        assert!(
+            shop.inspect(service, "{{.Config.Env}}").contains("LEVEL=info"),
+            "the image of {service} is the same, what it was told is not"
+        );
+    }
 }
 
 #[tokio::test]
@@ -353,4 +360,174 @@ async fn a_service_that_ends_falters_and_one_that_was_restarted_long_ago_does_no
         .unwrap()
         .unwrap();
     assert_eq!(ended.unwrap(), FailureMarker::ExitedAtOnce);
+}
+
+/// A file of single services, each with an image of its own that is there.
+fn plain(shop: &Shop, services: &Value) -> String {
+    let mut file = json!({"services": services});
+    for service in file["services"].as_object_mut().unwrap().values_mut() {
+        service["image"] = json!(shop.tag("api"));
+    }
+    file.to_string()
+}
+
+#[tokio::test]
+async fn a_port_or_a_name_may_go_to_another_service_and_comes_back_with_a_rollback() {
+    let Some(shop) = shop() else { return };
+    shop.publish("api", &ImageSpec::sleeper());
+    let name = format!("{}-own", shop.name);
+    let has_port = json!({"ports": [format!("127.0.0.1:{}:80", shop.port)]});
+    let has_name = json!({"container_name": name});
+    let first = shop
+        .deploy_file(&plain(
+            &shop,
+            &json!({"web": has_port, "job": has_name, "alpha": {}}),
+        ))
+        .await;
+    let port_of = |service: &str| shop.inspect(service, "{{len .NetworkSettings.Ports}}") != "0";
+    let renamed = json!({"front": has_port, "job": {}, "alpha": has_name});
+
+    let mut broken = renamed.clone();
+    broken["front"]["command"] = json!(["false"]);
+    shop.revise(shop.spec(&plain(&shop, &broken), &json!([]))).await;
+    let row = shop.deploy().await;
+    assert_eq!(failure(&row), (Some(FailureMarker::ExitedAtOnce), Some("front")));
+    assert!(port_of("web") && shop.containers("front").is_empty());
+    assert_eq!(shop.container("job"), name);
+    for service in ["web", "job", "alpha"] {
+        assert_eq!(shop.inspect(service, "{{.State.Running}}"), "true", "{service}");
+    }
+
+    shop.deploy_file(&plain(&shop, &renamed)).await;
+    assert!(port_of("front") && shop.containers("web").is_empty());
+    assert_eq!(shop.container("alpha"), name);
+    let moved = json!({"front": {}, "job": {}, "alpha": has_port});
+    shop.deploy_file(&plain(&shop, &moved)).await;
+    assert!(port_of("alpha") && !port_of("front"));
+    let back = shop.roll_back(&first.id).await;
+    assert_eq!(back.outcome, Outcome::Succeeded);
+    assert!(port_of("web"));
+    assert_eq!(shop.container("job"), name);
+}
+
+#[tokio::test]
+async fn containers_of_one_service_are_put_back_together() {
+    let Some(shop) = shop() else { return };
+    shop.publish("api", &ImageSpec::sleeper());
+    let file = |more: &Value| {
+        let mut services = json!({"api": {"scale": 3}, "web": {}});
+        services["api"]["environment"] = more.clone();
+        services["web"]["depends_on"] = json!(["api"]);
+        services["web"]["labels"] = more.clone();
+        plain(&shop, &services)
+    };
+    shop.deploy_file(&file(&json!({"LEVEL": "info"}))).await;
+    assert_eq!(shop.running("api").len(), 3);
+    let mut broken: Value = serde_json::from_str(&file(&json!({"LEVEL": "debug"}))).unwrap();
+    broken["services"]["web"]["command"] = json!(["false"]);
+    shop.revise(shop.spec(&broken.to_string(), &json!([]))).await;
+    let row = shop.deploy().await;
+    assert_eq!(failure(&row), (Some(FailureMarker::ExitedAtOnce), Some("web")));
+    assert_eq!(shop.running("api").len(), 3);
+
+    // A deploy that ended half-way.
+    let (gone, record) = (shop.running("api")[0].clone(), shop.store_current().await);
+    shop.engine.docker(&["rm", "--force", &gone]);
+    shop.plugin().settle(&shop.workload, Some(&record)).await.unwrap();
+    assert_eq!(shop.running("api").len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_file_says_of_volumes_and_networks_is_kept_and_labelled() {
+    let Some(shop) = shop() else { return };
+    shop.publish("api", &ImageSpec::sleeper());
+    let (volume, external) = (format!("{}-named", shop.name), format!("{}-ext", shop.name));
+    shop.engine.docker(&["network", "create", &external]);
+    let mut file: Value = serde_json::from_str(&plain(&shop, &json!({"api": {}}))).unwrap();
+    file["services"]["api"]["volumes"] = json!(["data:/data"]);
+    file["services"]["api"]["networks"] = json!(["back", "other", "plain"]);
+    file["volumes"] = json!({"data": {
+        "name": volume, "driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=${SIZE:-1m}"}, "labels": ["own=1"],
+    }});
+    file["networks"] = json!({
+        "back": {"internal": true, "labels": {"own": "2"}}, "other": {"external": true, "name": external}, "plain": null,
+    });
+    shop.deploy_file(&file.to_string()).await;
+    let asked = |what: &str, name: &str, format: &str| {
+        shop.engine.docker(&[what, "inspect", "--format", format, name])
+    };
+    let options = asked(
+        "volume",
+        &volume,
+        "{{json .Options}} {{index .Labels \"own\"}} {{index .Labels \"shipslog.workload\"}}",
+    );
+    let expected = format!(
+        "{{\"device\":\"tmpfs\",\"o\":\"size=1m\",\"type\":\"tmpfs\"}} 1 {}",
+        shop.workload
+    );
+    assert_eq!(options, expected);
+    let project = shop.inspect("api", "{{index .Config.Labels \"com.docker.compose.project\"}}");
+    let format = "{{.Internal}} {{index .Labels \"own\"}} {{index .Labels \"shipslog.workload\"}}";
+    assert_eq!(
+        asked("network", &format!("{project}_back"), format),
+        format!("true 2 {}", shop.workload)
+    );
+    assert!(
+        shop.inspect("api", "{{json .NetworkSettings.Networks}}")
+            .contains(&external)
+    );
+    shop.dispatcher.retire(&shop.workload, false).await.unwrap();
+    assert_eq!(asked("network", &external, "{{.Name}}"), external);
+    assert_eq!(asked("volume", &volume, "{{.Name}}"), volume);
+    assert!(
+        shop.engine
+            .try_docker(&["network", "inspect", &format!("{project}_back")])
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn the_name_of_the_project_is_a_variable_of_the_file() {
+    let Some(shop) = shop() else { return };
+    shop.publish("api", &ImageSpec::sleeper());
+    let services = json!({"api": {"environment": {"OWN": "${COMPOSE_PROJECT_NAME}"}}});
+    shop.deploy_file(&plain(&shop, &services)).await;
+    let project = shop.inspect("api", "{{index .Config.Labels \"com.docker.compose.project\"}}");
+    assert!(
+        shop.inspect("api", "{{.Config.Env}}")
+            .contains(&format!("OWN={project}"))
+    );
+}
+
+#[tokio::test]
+async fn two_workloads_of_one_name_are_two_projects_and_each_service_tells_what_is_done_to_it() {
+    let Some(one) = shop() else { return };
+    one.publish("api", &ImageSpec::sleeper());
+    let mut events = one.dispatcher.subscribe();
+    let file = plain(&one, &json!({"api": {}, "db": {}}));
+    one.deploy_file(&file).await;
+    let mut told = Vec::new();
+    loop {
+        match events.next().await {
+            Some(DispatchEvent::Step {
+                step: DeployStep::Part { part, doing },
+                ..
+            }) => told.push(format!("{part} {doing:?}")),
+            Some(DispatchEvent::Closed(_)) | None => break,
+            Some(_) => {}
+        }
+    }
+    let steps =
+        |service: &str| ["Replacing", "WaitingForHealth", "Done"].map(|doing| format!("{service} {doing}"));
+    assert!(told.contains(&"api Pulling".to_owned()), "{told:?}");
+    let tail: Vec<_> = told.iter().rev().take(6).rev().cloned().collect();
+    assert_eq!(tail, [steps("api"), steps("db")].concat());
+
+    let lives = one.inspect("api", "{{.Id}} {{.State.StartedAt}}");
+    let Some(mut other) = shop() else { return };
+    other.name.clone_from(&one.name);
+    other.deploy_file(&file).await;
+    assert_ne!(other.container("api"), one.container("api"));
+    other.dispatcher.retire(&other.workload, false).await.unwrap();
+    assert_eq!(one.inspect("api", "{{.Id}} {{.State.StartedAt}}"), lives);
 }

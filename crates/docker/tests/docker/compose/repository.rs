@@ -196,6 +196,13 @@ async fn files_beside_it_are_those_of_the_commit_for_as_long_as_that_can_be_had(
 async fn a_service_that_fails_is_put_back_with_the_files_of_the_commit_before() {
     let Some(depot) = depot() else { return };
     depot.publish_with_env_file("one");
+    // The engine makes a folder for a mount that is not there.
+    let project = depot
+        .shop
+        .folder
+        .path()
+        .join(format!("project-{}", depot.shop.workload));
+    fs::create_dir_all(project.join("tree/data")).unwrap();
     depot.deploys("#main").await;
     depot.repository.write("api.env", "TOLD=two\n");
     depot.publish(

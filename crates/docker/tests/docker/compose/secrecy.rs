@@ -185,3 +185,20 @@ async fn a_tool_that_outlives_its_process_is_waited_for() {
     assert!(tool.try_wait().unwrap().is_some(), "it did not wait for the tool");
     assert_eq!(shop.inspect("api", "{{.State.Running}}"), "true");
 }
+
+#[tokio::test]
+async fn a_secret_that_leads_beside_the_file_is_refused_and_what_others_put_there_stays() {
+    let Some(mut shop) = shop() else { return };
+    shop = shop.with_secret("env:WHERE", "./data");
+    shop.publish("api", &ImageSpec::sleeper());
+    let file = json!({"services": {"api": {"image": shop.tag("api"), "volumes": ["${WHERE}:/data"]}}});
+    let env = json!([{"name": "WHERE", "secret": "env:WHERE"}]);
+    shop.revise(shop.spec(&file.to_string(), &env)).await;
+    let row = shop.deploy().await;
+    assert_eq!(failure(&row), (Some(FailureMarker::SourceInvalid), Some("api")));
+    let lost = shop.folder.path().join(format!("project-{}/data", shop.workload));
+    fs::create_dir_all(&lost).unwrap();
+    fs::write(lost.join("file"), "somebody's").unwrap();
+    shop.dispatcher.retire(&shop.workload, false).await.unwrap();
+    assert_eq!(fs::read_to_string(lost.join("file")).unwrap(), "somebody's");
+}

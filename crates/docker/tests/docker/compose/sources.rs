@@ -70,6 +70,21 @@ async fn a_folder_on_the_host_is_deployed_with_what_is_beside_the_file() {
 }
 
 #[tokio::test]
+async fn what_overrides_a_file_is_refused_rather_than_left_out() {
+    let Some(shop) = shop() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("docker-compose.yml"), shop.file(&[])).unwrap();
+    fs::write(folder.path().join("docker-compose.override.yml"), "{}").unwrap();
+    let path = folder.path().to_str().unwrap();
+    shop.revise(shop.spec_of(path, &json!({}), &json!([]))).await;
+    let invalid = Some(FailureMarker::SourceInvalid);
+    assert_eq!(failure(&shop.deploy().await).0, invalid);
+    fs::remove_file(folder.path().join("docker-compose.override.yml")).unwrap();
+    // Its images are not there.
+    assert_ne!(failure(&shop.deploy().await).0, invalid);
+}
+
+#[tokio::test]
 async fn what_a_folder_builds_is_pinned_and_rolled_back_to() {
     let Some(shop) = shop() else { return };
     let (base, folder) = (format!("{}-base:1", shop.name), tempfile::tempdir().unwrap());
@@ -105,6 +120,12 @@ async fn what_a_folder_builds_is_pinned_and_rolled_back_to() {
     let row = shop.deploy().await;
     assert_eq!(failure(&row).0, Some(FailureMarker::BuildFailed));
     assert!(row.failed_part.is_some());
+    let odd = json!({"services": {"web": {"build": {"context": "./nosuch"}}}});
+    fs::write(folder.path().join("compose.yaml"), odd.to_string()).unwrap();
+    assert_eq!(
+        failure(&shop.deploy().await).0,
+        Some(FailureMarker::SourceInvalid)
+    );
     assert_eq!(shop.page(), "built 1");
 }
 
@@ -114,7 +135,10 @@ async fn without_a_compose_the_operator_is_told_what_to_install() {
     let engine = DockerEngine::new(EngineOptions::default().with_host("unix:///nonexistent"));
     let plugin = ComposePlugin::new(engine, folder.path());
     let readiness = plugin.clone().with_path(folder.path()).readiness().await;
-    assert_eq!(readiness.uses, Vec::<String>::new());
+    assert!(
+        readiness.uses.iter().all(|used| used.starts_with("git ")),
+        "{readiness:?}"
+    );
     assert!(
         readiness.missing[0].contains("install the package docker-compose"),
         "{readiness:?}"
@@ -147,11 +171,6 @@ fn refusal_of_file(file: &str) -> String {
 
 #[test]
 fn a_file_that_cannot_be_deployed_is_refused_with_the_place() {
-    let service = |text: &str| {
-        format!("services: {{web: {{image: a{text}}}, db: {{image: b}}, idle: {{image: c, profiles: [x]}}}}")
-    };
-    assert_eq!(refusal_of_file(&service("")), "nothing");
-    let file = |said: &str| format!("source.options.file: {said}");
     for (text, said) in [
         ("services: {web: [", "line 1 is not valid YAML"),
         ("a: 1\na: 2\n", "line 2 is not valid YAML"),
@@ -189,90 +208,141 @@ fn a_file_that_cannot_be_deployed_is_refused_with_the_place() {
             "services.db.depends_on leads in a circle",
         ),
     ] {
-        assert_eq!(refusal_of_file(text), file(said), "{text}");
+        assert_eq!(refusal_of_file(text), in_file(said), "{text}");
     }
-    for (text, said) in [
-        (
-            ", depends_on: [nosuch]",
-            "depends_on names a service that is not there",
-        ),
-        (
-            ", depends_on: {nosuch: {condition: service_started}}",
-            "depends_on names a service that is not there",
-        ),
-        (
-            ", depends_on: [idle]",
-            "depends_on names a service that has a profile, and so is not started",
-        ),
-        (
-            ", links: ['nosuch:db']",
-            "links names a service that is not there",
-        ),
-        (
-            ", network_mode: 'service:nosuch'",
-            "network_mode names a service that is not there",
-        ),
-        (
-            ", volumes_from: ['nosuch:ro']",
-            "volumes_from names a service that is not there",
-        ),
-        (", extends: nosuch", "extends names a service that is not there"),
-        (
-            ", extends: {file: x.yaml, service: db}",
-            "extends.file is not supported: all of it must be in one file",
-        ),
-        (
-            ", env_file: [/etc/x, x.env]",
-            "env_file is relative, and a file that is given inline is in no folder",
-        ),
-        (
-            ", volumes: ['a:/a', './b:/b']",
-            "volumes[1] is relative, and a file that is given inline is in no folder",
-        ),
-        (
-            ", volumes: [{type: bind, source: b, target: /b}]",
-            "volumes[0] is relative, and a file that is given inline is in no folder",
-        ),
-        (
-            ", labels: {shipslog.deploy: x}",
-            "labels has one that begins with shipslog., which is taken",
-        ),
-        (
-            ", labels: ['shipslog.deploy=x']",
-            "labels has one that begins with shipslog., which is taken",
-        ),
-        (
-            ", environment: {A: $NOSUCH}",
-            "environment.A uses a variable that is not in env",
-        ),
-        (
-            ", environment: ['A=${B:?SECRET}']",
-            "environment[0] uses a variable that is not in env",
-        ),
-        (
-            ", command: 'echo $ SECRET'",
-            "command has a $ that begins no variable: write $$ for a dollar that means itself",
-        ),
-    ] {
+}
+
+/// A file with more said of one of its services.
+fn with_service(more: &str) -> String {
+    format!("services: {{web: {{image: a{more}}}, db: {{image: b}}, idle: {{image: c, profiles: [x]}}}}")
+}
+
+fn in_file(said: &str) -> String {
+    format!("source.options.file: {said}")
+}
+
+/// What is said of a service, and what is wrong with it.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        ", depends_on: [nosuch]",
+        "depends_on names a service that is not there",
+    ),
+    (
+        ", depends_on: {nosuch: {condition: service_started}}",
+        "depends_on names a service that is not there",
+    ),
+    (
+        ", depends_on: [idle]",
+        "depends_on names a service that has a profile, and so is not started",
+    ),
+    (
+        ", links: ['nosuch:db']",
+        "links names a service that is not there",
+    ),
+    (
+        ", network_mode: 'service:nosuch'",
+        "network_mode names a service that is not there",
+    ),
+    (
+        ", volumes_from: ['nosuch:ro']",
+        "volumes_from names a service that is not there",
+    ),
+    (", extends: nosuch", "extends names a service that is not there"),
+    (
+        ", extends: {file: x.yaml, service: db}",
+        "extends.file is not supported: all of it must be in one file",
+    ),
+    (
+        ", env_file: [/etc/x, x.env]",
+        "env_file is relative, and a file that is given inline is in no folder",
+    ),
+    (
+        ", volumes: ['a:/a', './b:/b']",
+        "volumes[1] is relative, and a file that is given inline is in no folder",
+    ),
+    (
+        ", volumes: [{type: bind, source: b, target: /b}]",
+        "volumes[0] is relative, and a file that is given inline is in no folder",
+    ),
+    (
+        ", volumes: ['${DATA:-./data}:/data']",
+        "volumes[0] is relative, and a file that is given inline is in no folder",
+    ),
+    (
+        ", environment: [A=b, C]",
+        "environment uses a variable that is not in env",
+    ),
+    (
+        ", environment: {A: b, C: }",
+        "environment uses a variable that is not in env",
+    ),
+    (
+        ", labels: {shipslog.deploy: x}",
+        "labels has one that begins with shipslog., which is taken",
+    ),
+    (
+        ", labels: ['shipslog.deploy=x']",
+        "labels has one that begins with shipslog., which is taken",
+    ),
+    (
+        ", environment: {A: $NOSUCH}",
+        "environment.A uses a variable that is not in env",
+    ),
+    (
+        ", environment: ['A=${B:?SECRET}']",
+        "environment[0] uses a variable that is not in env",
+    ),
+    (
+        ", command: 'echo $ SECRET'",
+        "command has a $ that begins no variable: write $$ for a dollar that means itself",
+    ),
+];
+
+#[test]
+fn a_service_that_cannot_be_deployed_is_refused_with_the_field() {
+    for (text, said) in REFUSED {
         assert_eq!(
-            refusal_of_file(&service(text)),
-            file(&format!("services.web.{said}")),
+            refusal_of_file(&with_service(text)),
+            in_file(&format!("services.web.{said}")),
             "{text}"
         );
     }
-    for (text, said) in [(", scale: 0", ""), (", deploy: {replicas: 0}", "")] {
-        let expected = file(&format!(
-            "services.web{said} must not be scaled to none: leave it out instead"
-        ));
-        assert_eq!(refusal_of_file(&service(text)), expected);
-    }
+}
+
+#[test]
+fn what_a_service_may_say_is_not_refused() {
     for good in [
         ", container_name: web, ports: ['80:80'], privileged: true, volumes: ['/etc:/etc', 'data:/d', {type: tmpfs, target: /t}]",
         ", depends_on: {db: {condition: service_healthy}}, environment: {A: '${B:-c}', C: $$D}, links: [db], network_mode: 'service:db'",
         ", extends: db, labels: {a: b}, env_file: /etc/x",
+        ", volumes: ['${DATA:-/srv}:/data', '${NAME:-data}:/d']",
+        ", depends_on: {idle: {condition: service_started, required: false}, nosuch: {required: false}}",
+        ", container_name: '${COMPOSE_PROJECT_NAME}-web'",
+        "}, more: {build: ., profiles: [x], depends_on: [idle], environment: {A: $NOSUCH}, volumes: ['./a:/a']",
     ] {
-        assert_eq!(refusal_of_file(&service(good)), "nothing", "{good}");
+        assert_eq!(refusal_of_file(&with_service(good)), "nothing", "{good}");
     }
+}
+
+#[test]
+fn a_service_is_not_scaled_to_none() {
+    for text in [", scale: 0", ", deploy: {replicas: 0}"] {
+        let expected = in_file("services.web must not be scaled to none: leave it out instead");
+        assert_eq!(refusal_of_file(&with_service(text)), expected);
+    }
+}
+
+#[test]
+fn a_mount_is_judged_by_what_its_variables_stand_for() {
+    let options = json!({"file": with_service(", volumes: ['${DATA}:/data']")});
+    let refused = |env: Value| refusal(&options, &json!({"env": [env]}));
+    assert_eq!(refused(json!({"name": "DATA", "value": "/srv/data"})), "nothing");
+    assert_eq!(refused(json!({"name": "DATA", "value": "data"})), "nothing");
+    // It is judged when it is read.
+    assert_eq!(refused(json!({"name": "DATA", "secret": "env:DATA"})), "nothing");
+    let said =
+        in_file("services.web.volumes[0] is relative, and a file that is given inline is in no folder");
+    assert_eq!(refused(json!({"name": "DATA", "value": "../data"})), said);
 }
 
 #[test]
@@ -339,13 +409,22 @@ fn what_belongs_in_the_file_is_refused_in_the_spec() {
     }
     let strategy = json!({"rollout": {"strategy": "start_then_stop"}});
     assert!(refusal(&options, &strategy).starts_with("rollout.strategy: must be auto or recreate"));
-    for name in ["PATH", "COMPOSE_FILE", "DOCKER_HOST", "LD_PRELOAD", "PYTHONPATH"] {
+    for name in [
+        "PATH",
+        "COMPOSE_FILE",
+        "DOCKER_HOST",
+        "DOCKER_CLI_X",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+    ] {
         let env = json!({"env": [{"name": "A", "value": ""}, {"name": name, "value": "x"}]});
         assert_eq!(
             refusal(&options, &env),
             "env[1].name: would change how Compose itself works: choose another name"
         );
     }
+    let env = json!({"env": [{"name": "DOCKER_GID", "value": "998"}]});
+    assert_eq!(refusal(&options, &env), "nothing");
     assert_eq!(
         refusal(&json!({}), &json!({})),
         "source.options.file: must hold the Compose file"
