@@ -9,7 +9,6 @@ use serde_json::json;
 use shipslog_core::deploys::{FailureMarker, Outcome, RollbackConfig, RollbackRefusal};
 use shipslog_core::testing::FakeSecrets;
 use shipslog_docker::GitPlugin;
-use shipslog_test_support::wait_until;
 use tempfile::TempDir;
 
 use super::{Yard, soon, yard};
@@ -165,13 +164,13 @@ async fn what_nobody_used_for_long_is_removed() {
     age(&stamp);
     yard.publish("new");
     yard.deploy("main").await;
-    assert!(wait_until(Duration::from_secs(10), || !kept(&name) && !stamp.exists()));
+    assert!(soon(|| !kept(&name) && !stamp.exists()).await);
     age(&first.with_extension("lock"));
     let other = yard.server.repository("team/other");
     other.write("x", "x").commit("x");
     // It is built from nothing, and fails; the cache is used all the same.
     yard.deploy_reference(other.url()).await;
-    assert!(wait_until(Duration::from_secs(10), || !first.exists()));
+    assert!(soon(|| !first.exists()).await);
     assert_eq!(yard.runs("main").await.1, "new");
 }
 
