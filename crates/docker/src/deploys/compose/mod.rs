@@ -163,7 +163,15 @@ impl DispatchPlugin for ComposePlugin {
     }
 
     async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
-        self.put_in_order(workload, keep).await
+        let (plugin, workload, keep) = (self.clone(), workload.clone(), keep.cloned());
+        // Goes on when whoever waits has no more time: services are put back one after another, and a tool that is killed leaves one half-way.
+        let task = tokio::spawn(async move { plugin.put_in_order(&workload, keep.as_ref()).await });
+        task.await.unwrap_or_else(|_| {
+            Err(DispatchError::new(
+                FailureMarker::Internal,
+                "putting back was broken off",
+            ))
+        })
     }
 
     fn rollback(&self) -> Option<&dyn RollbackCapable> {

@@ -33,6 +33,8 @@ struct Work<'a> {
 impl ComposePlugin {
     /// Makes each service what the plan says, and removes those that it does not name.
     pub(super) async fn replace(&self, job: &Job, plan: &ComposePlan) -> Result<(), DispatchError> {
+        // What was put back before may still be under way.
+        drop(self.image.turns.take(&job.workload).await);
         let (file, tool) = (plan.parse()?, self.tool().await?);
         // The environment may be another one than that which the plan was made with.
         check(&file, &tool, job)?;
