@@ -89,7 +89,7 @@ impl Site {
     #[track_caller]
     fn serves(&self, version: &str) {
         let address = format!("127.0.0.1:{}", self.port);
-        let listens = wait_until(Duration::from_secs(10), || try_http_get(&address, "/").is_ok());
+        let listens = wait_until(Duration::from_secs(60), || try_http_get(&address, "/").is_ok());
         assert!(listens, "nobody listens at {address}");
         let (status, page) = http_get(&address, "/");
         assert_eq!((status, page.trim()), (200, version));
@@ -557,7 +557,7 @@ fn without_a_port_the_new_starts_before_the_old_stops_and_replicas_are_all_repla
             let containers = view["containers"].as_array().unwrap();
             containers.len() == 2 && containers.iter().all(ours)
         };
-        assert!(wait_until(Duration::from_secs(10), settled));
+        assert!(wait_until(Duration::from_secs(60), settled));
     }
 }
 

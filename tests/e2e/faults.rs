@@ -144,7 +144,7 @@ fn while_another_process_locks_the_ledger_nothing_is_dispatched_and_rows_are_clo
     let (_, row) = admin.post(&path, &json!({}));
     // Pinned, so that nothing but the end of the row is left to be written.
     let row_path = format!("/api/deploys/{}", row["id"].as_str().unwrap());
-    assert!(shipslog_test_support::wait_until(Duration::from_secs(5), || {
+    assert!(shipslog_test_support::wait_until(Duration::from_secs(60), || {
         admin.get(&row_path).1["reference"].is_string()
     }));
     let other = Connection::open(data.path().join("d/shipslog.db")).unwrap();

@@ -61,7 +61,7 @@ impl Site {
 
     #[track_caller]
     fn shows(&self, page: &str) {
-        let shown = wait_until(Duration::from_secs(10), || self.page().as_deref() == Some(page));
+        let shown = wait_until(Duration::from_secs(60), || self.page().as_deref() == Some(page));
         assert!(shown, "{page} is not shown: {:?}", self.page());
     }
 

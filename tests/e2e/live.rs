@@ -8,6 +8,9 @@ use tempfile::TempDir;
 
 use crate::harness::{ADMIN, Client, Server, Setup, VIEWER, data_dir, message, open_socket};
 
+/// How long anything may take that is to come about, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server that polls each second, and one container on a tenth of a core.
 struct Scene {
     engine: Engine,
@@ -68,11 +71,7 @@ impl Scene {
     #[track_caller]
     fn until_running(&self, id: &str, running: bool) {
         let told = || self.metrics(id, "0")["is_running"] == running;
-        assert!(
-            wait_until(Duration::from_secs(10), told),
-            "{}",
-            self.metrics(id, "0")
-        );
+        assert!(wait_until(PATIENCE, told), "{}", self.metrics(id, "0"));
     }
 }
 
@@ -126,14 +125,14 @@ fn pause_stop_restart_and_removal_are_followed() {
     let docker = |args: &[&str]| scene.engine.docker(args);
     let id = scene.id.as_str();
     let before = scene.metrics(id, "0");
-    docker(&["pause", id]);
+    scene.engine.pause(id);
     scene.until_running(id, false);
     assert_eq!(scene.metrics(id, &from(&before))["from"], before["from"]);
     docker(&["unpause", id]);
     scene.until_running(id, true);
     docker(&["restart", "--time", "1", id]);
     let beyond = || count(&scene.metrics(id, &from(&before))) >= 2;
-    assert!(wait_until(Duration::from_secs(10), beyond));
+    assert!(wait_until(PATIENCE, beyond));
     docker(&["stop", "--time", "1", id]);
     scene.until_running(id, false);
     assert_eq!(count(&scene.metrics(id, "0")), 0);
@@ -143,12 +142,9 @@ fn pause_stop_restart_and_removal_are_followed() {
     docker(&["rm", "--force", id]);
     scene.until_running(id, false);
     let anew = run(&scene.engine, &scene.name);
+    scene.until_running(&anew, true);
     let answer = scene.metrics(&anew, &from(&before));
-    assert_eq!(
-        (&answer["is_running"], count(&answer)),
-        (&json!(true), 1),
-        "{answer}"
-    );
+    assert!(count(&answer) >= 1, "{answer}");
     assert_eq!(
         scene.metrics(id, "0"),
         json!({"metrics": [], "from": "0", "missed": 0, "is_running": false})

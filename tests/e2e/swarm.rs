@@ -29,8 +29,8 @@ fn without_a_swarm_a_dispatch_is_refused_with_what_to_do() {
 
     let (_, system) = server.admin().get("/api/system");
     let kinds = system["kinds"].as_array().unwrap();
-    let swarm = kinds.iter().find(|kind| kind["name"] == "swarm").unwrap();
-    assert_eq!(swarm["can_roll_back"], true);
+    let swarm = kinds.iter().find(|kind| kind["kind"] == "swarm").unwrap();
+    assert_eq!(swarm["rollback"], true);
     assert_eq!(swarm["missing"].as_array().unwrap().len(), 1, "{swarm}");
 }
 

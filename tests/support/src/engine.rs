@@ -3,6 +3,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::wait_until;
 
 const VARIABLE: &str = "SHIPSLOG_TEST_ENGINE";
 
@@ -79,6 +82,15 @@ impl Engine {
     pub fn docker(&self, args: &[&str]) -> String {
         self.try_docker(args)
             .unwrap_or_else(|output| panic!("`docker {}` failed: {output}", args.join(" ")))
+    }
+
+    /// Pauses a container. On a busy machine with cgroup v1, runc gives up on one whose processor time is throttled: then again.
+    #[track_caller]
+    pub fn pause(&self, id: &str) {
+        let paused = wait_until(Duration::from_secs(60), || {
+            self.try_docker(&["pause", id]).is_ok()
+        });
+        assert!(paused, "{id} could not be paused");
     }
 
     /// Runs `docker` with `args`: its trimmed stdout, or on failure its trimmed stderr and stdout.

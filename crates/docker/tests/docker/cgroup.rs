@@ -285,7 +285,7 @@ async fn what_ended_or_is_gone_gives_no_counters_and_what_is_paused_does() {
     let collector = direct(&bench);
     assert!(all(&collector, &ids).await.iter().all(|read| !read.paused));
     bench.engine.docker(&["stop", "--time", "1", ids[0].as_str()]);
-    bench.engine.docker(&["pause", ids[1].as_str()]);
+    bench.engine.pause(ids[1].as_str());
     bench.engine.docker(&["rm", "--force", ids[2].as_str()]);
     let read = collector.collect(&ids).await;
     assert_eq!(

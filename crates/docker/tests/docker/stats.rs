@@ -67,7 +67,7 @@ async fn what_does_not_run_gives_no_counters_and_what_is_paused_does() {
         run(&bench, "running", &ImageSpec::sleeper(), &[]),
     ];
     bench.engine.docker(&["stop", "--time", "1", ids[0].as_str()]);
-    bench.engine.docker(&["pause", ids[1].as_str()]);
+    bench.engine.pause(ids[1].as_str());
     bench.engine.docker(&["rm", "--force", ids[2].as_str()]);
     // By then it waits for seconds between its runs.
     let restarts = || {

@@ -239,6 +239,7 @@ impl Watch {
                 fewest = fewest.min(listed.lines().filter(|line| line.ends_with("(healthy)")).count());
                 let new = listed.lines().filter_map(|line| line.split_once(' '));
                 names.extend(new.map(|(name, _)| name.to_owned()));
+                thread::sleep(Duration::from_millis(50));
             }
             Seen { names, fewest }
         });

@@ -1,4 +1,4 @@
-//! The contract of a source kind, kept with a Compose file of two services.
+//! The contract of a source kind, kept with a Compose file. What several services do to each other is told elsewhere.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use shipslog_core::testing::{PluginRig, Version};
 use shipslog_core::workloads::Spec;
 use shipslog_docker::ComposePlugin;
 use shipslog_store::SqliteStore;
-use shipslog_test_support::{Cleanup, Engine, ImageSpec, Registry, free_port, unique};
+use shipslog_test_support::{Cleanup, Engine, Registry, free_port, unique};
 use tempfile::TempDir;
 
 use crate::bench::{at, read_all};
@@ -29,7 +29,7 @@ struct Services {
 async fn services() -> Option<Services> {
     let engine = shipslog_test_support::engine()?;
     let name = unique("cc");
-    let services = Services {
+    Some(Services {
         registry: Registry::shared(),
         store: Arc::new(SqliteStore::in_memory().expect("a ledger in memory")),
         folder: tempfile::tempdir().expect("a temporary folder"),
@@ -37,22 +37,15 @@ async fn services() -> Option<Services> {
         _cleanup: Cleanup::new(&engine).prefix(&name),
         engine,
         name,
-    };
-    ImageSpec::sleeper().build(&services.engine, &services.database());
-    Some(services)
+    })
 }
 
 impl Services {
-    fn database(&self) -> String {
-        format!("{}-db:1", self.name)
-    }
-
     fn file(&self) -> String {
-        let (host, name, port, database) = (self.registry.host(), &self.name, self.port, self.database());
+        let (host, name, port) = (self.registry.host(), &self.name, self.port);
         format!(
-            "services:\n  web:\n    image: {host}/{name}:live\n    ports: ['127.0.0.1:{port}:80']\n    depends_on: [db]\n    \
-             environment:\n      KEY: ${{CONFORMANCE:-none}}\n  db:\n    image: {database}\n    volumes: ['data:/data']\n\
-             volumes:\n  data:\n"
+            "services:\n  web:\n    image: {host}/{name}:live\n    ports: ['127.0.0.1:{port}:80']\n    \
+             environment:\n      KEY: ${{CONFORMANCE:-none}}\n    volumes: ['data:/data']\nvolumes:\n  data:\n"
         )
     }
 }
