@@ -88,7 +88,7 @@ test('a Compose file is typed in, deployed, and told service by service', async 
   await page.getByRole('button', { name: 'Create' }).click();
   await eventually('a refusal at the file', async () => (await file.getAttribute('aria-invalid')) === 'true');
   await file.fill(composeFile(port, one, two));
-  await page.getByText('How it is deployed').click();
+  await page.locator('summary', { hasText: 'How it is deployed' }).click();
   await page.getByLabel('Must run for, s').fill('1');
   const id = await create(page);
   t.after(() => server.api(`/workloads/${id}`, { method: 'DELETE' }));
