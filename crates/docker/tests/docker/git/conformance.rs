@@ -43,8 +43,9 @@ async fn sources() -> Option<Sources> {
     })
 }
 
-/// Shows its version at `/`, or does not work in the way of its version.
-fn dockerfile(version: Version) -> String {
+/// Shows its version at `/`, or does not work in the way of its version. No other case builds the same: the engine would take steps of either
+/// for both, and lose them when one of them tidies up.
+fn dockerfile(name: &str, version: Version) -> String {
     let health = match version {
         Version::One | Version::Two => {
             "--interval=500ms --retries=20 CMD [\"/bin/busybox\", \"wget\", \"-q\", \"-O\", \"/dev/null\", \"http://127.0.0.1/\"]"
@@ -55,7 +56,7 @@ fn dockerfile(version: Version) -> String {
         }
     };
     format!(
-        "FROM scratch\nARG CONFORMANCE\nCOPY busybox /bin/busybox\nCOPY www /www\nHEALTHCHECK {health}\n\
+        "FROM scratch\nLABEL rig={name}\nARG CONFORMANCE\nCOPY busybox /bin/busybox\nCOPY www /www\nHEALTHCHECK {health}\n\
          CMD [\"/bin/busybox\", \"sh\", \"-c\", \"trap 'exit 0' TERM; /bin/busybox httpd -f -p 80 -h /www & wait\"]\n"
     )
 }
@@ -91,7 +92,8 @@ impl PluginRig for Sources {
     async fn publish(&self, version: Version) {
         self.repository.copy("busybox", "/bin/busybox");
         self.repository.write("www/index.html", format!("{version:?}"));
-        self.repository.write("Dockerfile", dockerfile(version));
+        self.repository
+            .write("Dockerfile", dockerfile(&self.name, version));
         self.repository.commit("a version");
     }
 
