@@ -145,6 +145,23 @@ fn start(message: &str) -> FailureMarker {
     }
 }
 
+/// How often a build is tried in which a cached step vanished.
+pub(super) const BUILD_ATTEMPTS: u32 = 5;
+
+/// How the builder from before `BuildKit` reports that somebody removed an image, any that has the same base, while it looked for steps that it
+/// need not do again: moby lists the candidates first and reads them one by one afterwards.
+const VANISHED: [&str; 4] = [
+    "unable to find image \"sha256:",
+    "unknown parent image ID sha256:",
+    "No such image: sha256:",
+    "failed to export image: failed to create image: failed to get layer sha256:",
+];
+
+/// Whether a build failed, not by what it does, but because a cached step vanished beneath it. Begun again it does not find that one any more.
+pub(super) fn has_lost_a_step(message: &str) -> bool {
+    VANISHED.iter().any(|words| message.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use FailureMarker as M;

@@ -1,7 +1,7 @@
 //! An engine of make-believe, for what a real one does too seldom.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -74,6 +74,9 @@ fn answer(mut stream: &TcpStream, log: &Mutex<Vec<String>>, answers: &Answers) {
                 stream,
                 "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
             );
+            // A connection that is closed with something unread is broken off, answer included.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = io::copy(&mut stream, &mut io::sink());
         }
         None => thread::sleep(Duration::from_secs(3600)),
     }

@@ -18,6 +18,7 @@ use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
 use super::super::child::{self, Limit, Output, Unended};
+use super::super::classify::{BUILD_ATTEMPTS, has_lost_a_step};
 use super::super::repository::Checkout;
 use super::file::{ComposeFile, FileError, PROJECT_NAME, limits};
 use super::plan::{ComposePlan, unusable};
@@ -219,11 +220,20 @@ impl Project {
 
     /// Builds the image of a service.
     pub(super) async fn build(&self, service: &PartName, progress: &Progress) -> Result<(), DispatchError> {
-        let mut steps = BuildSteps::new(progress);
         let arguments = ["build", service.as_str()];
-        self.run(&arguments, Doing::Building, BUILD_LIMIT, |line| steps.note(line))
-            .await
-            .map(drop)
+        let mut attempt = 1;
+        loop {
+            let (mut steps, mut has_lost) = (BuildSteps::new(progress), false);
+            let told = |line: &str| {
+                steps.note(line);
+                has_lost |= has_lost_a_step(line);
+            };
+            let built = self.run(&arguments, Doing::Building, BUILD_LIMIT, told).await;
+            if built.is_ok() || !has_lost || attempt == BUILD_ATTEMPTS {
+                return built.map(drop);
+            }
+            attempt += 1;
+        }
     }
 
     /// Makes a service what the file and the pins say, and starts it. One that is so already is left alone, unless it is `anew`.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 
 use bollard::auth::DockerCredentials;
@@ -18,7 +19,7 @@ use super::options::{BuildArg, GitOptions};
 use super::recipe::Recipe;
 use super::steps::Steps;
 use crate::deploys::auth::Credentials;
-use crate::deploys::classify::{Phase, failed};
+use crate::deploys::classify::{BUILD_ATTEMPTS, Phase, failed, has_lost_a_step};
 use crate::deploys::pull::content;
 use crate::deploys::repository::{Access, Checkout, Commit, RepositoryUrl};
 use crate::engine::Fault;
@@ -29,6 +30,15 @@ struct Order {
     /// By the names under which clients keep them.
     credentials: HashMap<String, Credentials>,
     archive: File,
+}
+
+impl Order {
+    /// From its beginning. The position is shared: one at a time.
+    fn archive(&self) -> std::io::Result<File> {
+        let mut archive = self.archive.try_clone()?;
+        archive.seek(SeekFrom::Start(0))?;
+        Ok(archive)
+    }
 }
 
 impl GitPlugin {
@@ -111,20 +121,11 @@ impl GitPlugin {
     }
 
     async fn carry_out(&self, job: &Job, order: Order) -> Result<PinnedReference, DispatchError> {
-        let Order {
-            options,
-            credentials,
-            archive,
-        } = order;
         let mut steps = Steps::default();
-        let built = self
-            .follow(job, options, headers(&credentials), archive, &mut steps)
-            .await;
-        let id = built.map_err(|fault| {
-            let error = explain(&steps, &fault);
-            credentials
-                .values()
-                .fold(error, |error, each| each.hide_in(error))
+        let built = self.insist(job, &order, &mut steps).await;
+        let id = built.map_err(|error| {
+            let credentials = order.credentials.values();
+            credentials.fold(error, |error, each| each.hide_in(error))
         })?;
         let id =
             id.ok_or_else(|| DispatchError::new(FailureMarker::BuildFailed, "the builder did not end"))?;
@@ -135,18 +136,42 @@ impl GitPlugin {
         content(&image)
     }
 
+    /// Begins again when a cached step vanished.
+    async fn insist(
+        &self,
+        job: &Job,
+        order: &Order,
+        steps: &mut Steps,
+    ) -> Result<Option<String>, DispatchError> {
+        let mut attempt = 1;
+        loop {
+            *steps = Steps::default();
+            let archive = order.archive();
+            let archive =
+                archive.map_err(|error| DispatchError::new(FailureMarker::Internal, error.to_string()))?;
+            match self.follow(job, order, archive, steps).await {
+                Err(Fault::Answer { message, .. })
+                    if attempt < BUILD_ATTEMPTS && has_lost_a_step(&message) =>
+                {
+                    attempt += 1;
+                }
+                ended => return ended.map_err(|fault| explain(steps, &fault)),
+            }
+        }
+    }
+
     /// Follows a build to its end, and answers the image that it named last. What its steps print is passed over.
     async fn follow(
         &self,
         job: &Job,
-        options: BuildImageOptions,
-        credentials: HashMap<String, DockerCredentials>,
+        order: &Order,
         archive: File,
         steps: &mut Steps,
     ) -> Result<Option<String>, Fault> {
         let docker = self.images.engine.client().await?;
         let body = bollard::body_try_stream(ReaderStream::new(tokio::fs::File::from_std(archive)));
-        let mut events = docker.build_image(options, Some(credentials), Some(body));
+        let credentials = headers(&order.credentials);
+        let mut events = docker.build_image(order.options.clone(), Some(credentials), Some(body));
         let mut id = None;
         while let Some(event) = self.images.engine.explain(events.next().await.transpose())? {
             if event.stream.as_deref().is_some_and(|line| steps.note(line)) {

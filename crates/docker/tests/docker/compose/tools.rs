@@ -128,3 +128,31 @@ async fn each_generation_is_told_the_same_in_its_own_words() {
         assert_eq!(told.len(), 3, "{told:?}");
     }
 }
+
+#[tokio::test]
+async fn a_build_whose_cached_step_vanished_is_begun_again() {
+    let Some(shop) = shop() else { return };
+    let stand = Stand::new();
+    let answers = format!(
+        "case \"$*\" in\n\"version --short\") echo 1.29.2;;\n*\" config\") echo '{}';;\n\
+        *\" build web\") [ -e {gone} ] || {{ : > {gone}; echo 'unable to find image \"sha256:35c6\"' >&2; exit 1; }}; echo no >&2; exit 1;;\n\
+        *) exit 1;;\nesac",
+        json!({"services": {"web": {"image": "made:1"}}}),
+        gone = stand.path().join("gone").display(),
+    );
+    let stand = stand.with("docker-compose", &answers);
+    let plugin = shop.plugin().with_path(stand.path());
+    let shop = shop.with_plugin(plugin);
+    let file = json!({"services": {"web": {"build": "."}}}).to_string();
+    fs::write(stand.path().join("compose.yaml"), file).unwrap();
+    shop.revise(shop.spec_of(stand.path().to_str().unwrap(), &json!({}), &json!([])))
+        .await;
+    let row = shop.deploy().await;
+    assert_eq!(failure(&row), (Some(FailureMarker::BuildFailed), Some("web")));
+    let builds = stand
+        .told()
+        .iter()
+        .filter(|told| told.ends_with(" build web"))
+        .count();
+    assert_eq!(builds, 2, "once more, and not after it failed of itself");
+}

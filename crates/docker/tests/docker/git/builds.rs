@@ -1,13 +1,17 @@
 //! From a commit to an image.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 use shipslog_core::deploys::{DeployStep, DispatchEvent, DispatchPlugin as _, FailureMarker};
 use shipslog_core::testing::FakeSecrets;
 use shipslog_docker::GitPlugin;
 use shipslog_test_support::unique;
+use tempfile::TempDir;
 
 use super::{SLEEPS, Yard, content, soon, yard};
 use crate::bench::at;
+use crate::fake_engine::{FakeEngine, version};
 
 #[tokio::test]
 async fn an_image_tells_where_it_is_from_and_has_a_name() {
@@ -183,4 +187,47 @@ async fn what_is_missing_is_told_with_how_to_get_it() {
     );
     let found = plugin.with_program("/nonexistent/git").readiness().await;
     assert!(found.missing[0].contains("apt-get install git"), "{found:?}");
+}
+
+/// Answers a build first with what moby says when it reads the candidates of its cache and one was removed meanwhile, then with an image, and
+/// refuses to make a container.
+fn forgetful_engine() -> FakeEngine {
+    let (builds, id) = (AtomicUsize::new(0), format!("sha256:{}", "7".repeat(64)));
+    let step = r#"{"stream": "Step 1/1 : FROM scratch\n"}"#;
+    FakeEngine::start(move |path| match path {
+        "/version" => version("1.41"),
+        "/build" if builds.fetch_add(1, Ordering::Relaxed) == 0 => {
+            let error = format!("unable to find image \\\"{id}\\\"");
+            let failed = format!(r#"{{"errorDetail": {{"message": "{error}"}}, "error": "{error}"}}"#);
+            Some((200, format!("{step}\n{failed}\n")))
+        }
+        "/build" => {
+            let made = format!(r#"{{"aux": {{"ID": "{id}"}}}}"#);
+            let done = r#"{"stream": "Successfully built 777777777777\n"}"#;
+            Some((200, format!("{step}\n{made}\n{done}\n")))
+        }
+        path if path.ends_with("/tag") => Some((201, String::new())),
+        path if path.starts_with("/images/") => Some((200, format!(r#"{{"Id": "{id}"}}"#))),
+        "/containers/json" | "/networks" => Some((200, "[]".to_owned())),
+        _ => Some((500, r#"{"message": "no"}"#.to_owned())),
+    })
+}
+
+#[tokio::test]
+async fn a_build_whose_cached_step_vanished_is_begun_again() {
+    let (engine, cache) = (forgetful_engine(), TempDir::new().unwrap());
+    let plugin = GitPlugin::new(engine.handle(), cache.path());
+    let Some(yard) = Yard::with(json!({}), FakeSecrets::default(), |_| plugin).await else {
+        return;
+    };
+    yard.publish("one");
+    let row = yard.deploy("main").await;
+    assert_eq!(content(&row), format!("sha256:{}", "7".repeat(64)));
+    assert_eq!(row.outcome.marker(), Some(FailureMarker::CreateFailed));
+    let asked = engine.asked();
+    assert_eq!(
+        asked.iter().filter(|path| path.contains("/build?")).count(),
+        2,
+        "{asked:?}"
+    );
 }
