@@ -29,10 +29,6 @@ const WATCH_EVERY: Duration = Duration::from_secs(3);
 /// The same while its events are followed: when they end, that is the sign.
 const WATCH_FOLLOWED: Duration = Duration::from_secs(60);
 
-/// Pause before the first and between the last attempts to put in order what could not be; each is twice as long as the one before.
-const RETRY_FIRST: Duration = Duration::from_secs(10);
-const RETRY_LAST: Duration = Duration::from_secs(600);
-
 /// Settings of a [`Shipslog`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -180,8 +176,9 @@ impl Shipslog {
             self.dispatcher.clone(),
             self.stop.clone(),
         ));
+        let (dispatcher, stop) = (self.dispatcher.clone(), self.stop.clone());
         self.tasks
-            .spawn(put_in_order(self.dispatcher.clone(), self.stop.clone()));
+            .spawn(async move { dispatcher.keep_settled(stop).await });
         let (dispatcher, stop) = (self.dispatcher.clone(), self.stop.clone());
         self.tasks
             .spawn(async move { stop.run_until_cancelled(tell_kinds(&dispatcher)).await });
@@ -292,19 +289,6 @@ fn poller(
         LiveHub::default(),
         settings,
     )
-}
-
-/// Tries again what could not be put in order although the engine was there, less and less often.
-async fn put_in_order(dispatcher: Dispatcher, stop: CancellationToken) {
-    let mut pause = RETRY_FIRST;
-    while stop.run_until_cancelled(sleep(pause)).await.is_some() {
-        if dispatcher.is_settled() {
-            pause = RETRY_FIRST;
-            continue;
-        }
-        pause = RETRY_LAST.min(pause * 2);
-        dispatcher.reconcile().await;
-    }
 }
 
 /// Has every source kind look for its tools before the first dispatch needs them.

@@ -16,6 +16,7 @@ mod plugin;
 mod prune;
 mod record;
 mod recovery;
+mod retry;
 mod rollback;
 mod settling;
 mod status;

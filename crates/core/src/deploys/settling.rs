@@ -62,8 +62,8 @@ impl Dispatcher {
         self.lock_unsettled().is_empty()
     }
 
-    /// To be called when the engine is there again, and now and then while something is not [settled](Self::is_settled): removes what
-    /// dispatches left behind, and puts back what ran. Idempotent; workloads with a dispatch under way are left to it.
+    /// To be called when the engine is there again; [`keep_settled`](Self::keep_settled) calls it otherwise. Removes what dispatches left
+    /// behind, and puts back what ran. Idempotent; workloads with a dispatch under way are left to it.
     pub async fn reconcile(&self) {
         let waiting = std::mem::take(&mut *self.lock_unsettled());
         for workload in waiting {

@@ -1,6 +1,7 @@
 //! Rows are kept, and what runs is put in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shipslog_core::deploys::{
     ClosedDeploys, Deploy, DispatchRefusal, DispatcherOptions, DispatcherStatus, FailureMarker, NewDeploy,
@@ -9,6 +10,7 @@ use shipslog_core::deploys::{
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::testing::{Behaviour, FakePlugin, Part, fake_pin};
+use tokio_util::sync::CancellationToken;
 
 use crate::yard::{dispatcher, now, request, yard, yard_with};
 
@@ -141,6 +143,46 @@ async fn an_engine_lost_on_the_way_is_put_in_order_when_it_comes_back() {
     yard.plugin.set_away(false);
     yard.dispatcher.reconcile().await;
     assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(1).content]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_put_back_is_tried_again_until_it_can() {
+    let yard = yard().await;
+    yard.deploy_version(1).await;
+    yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
+    yard.plugin.refuse_to_settle(true);
+    yard.deploy_version(2).await;
+    assert!(!yard.dispatcher.is_settled());
+    let (stop, dispatcher) = (CancellationToken::new(), yard.dispatcher.clone());
+    let task = tokio::spawn({
+        let stop = stop.clone();
+        async move { dispatcher.keep_settled(stop).await }
+    });
+    pass(Duration::from_secs(3600)).await;
+    until(|| !yard.dispatcher.is_settled()).await;
+    assert!(yard.plugin.serving(&yard.web).is_empty());
+    yard.plugin.refuse_to_settle(false);
+    pass(Duration::from_secs(700)).await;
+    until(|| yard.plugin.serving(&yard.web) == [fake_pin(1).content]).await;
+    until(|| yard.dispatcher.is_settled()).await;
+    stop.cancel();
+    task.await.unwrap();
+}
+
+/// Makes this time pass at once. The ledger's threads take their own time: what was begun meanwhile may still be under way.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::sleep(time).await;
+    tokio::time::resume();
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
 }
 
 #[tokio::test]

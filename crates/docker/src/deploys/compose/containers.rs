@@ -22,6 +22,7 @@ use crate::labels;
 
 const SERVICE: &str = "com.docker.compose.service";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+const HASH: &str = "com.docker.compose.config-hash";
 
 /// A container of a service.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
     definition: String,
+    hash: Option<String>,
     project: Option<String>,
     state: State,
 }
@@ -52,6 +54,7 @@ impl Container {
                 .map_or_else(String::new, |name| name.trim_start_matches('/').to_owned()),
             image: entry.image_id.unwrap_or_default(),
             definition: label(DEFINITION).unwrap_or_default(),
+            hash: label(HASH),
             project: label(labels::COMPOSE_PROJECT),
             state: entry.state.unwrap_or(State::EMPTY),
         })
@@ -74,6 +77,11 @@ impl Container {
     /// Whether it is made of this image, as this definition says.
     pub(super) fn is_made_of(&self, image: &str, definition: &str) -> bool {
         self.image == image && self.definition == definition
+    }
+
+    /// Whether Compose recorded this hash of what it made.
+    pub(super) fn has_hash(&self, hash: &str) -> bool {
+        self.hash.as_deref() == Some(hash)
     }
 
     pub(super) fn running(&self) -> Option<Running> {

@@ -236,6 +236,18 @@ impl Project {
         }
     }
 
+    /// By service, the hash of what the tool would make, which its containers carry as a label. One whose containers run and carry it is left
+    /// alone by [`up`](Self::up).
+    pub(super) async fn hashes(&self) -> Result<BTreeMap<String, String>, DispatchError> {
+        let arguments = ["config", "--hash=*"];
+        let output = self.run(&arguments, Doing::Reading, READ_LIMIT, |_| {}).await?;
+        let text = String::from_utf8_lossy(&output);
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        Ok(pairs
+            .map(|(name, hash)| (name.to_owned(), hash.trim().to_owned()))
+            .collect())
+    }
+
     /// Makes a service what the file and the pins say, and starts it. One that is so already is left alone, unless it is `anew`.
     pub(super) async fn up(
         &self,

@@ -1,6 +1,6 @@
 //! Running what was pinned, service after service.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -28,6 +28,8 @@ struct Work<'a> {
     plan: &'a ComposePlan,
     file: &'a ComposeFile,
     project: &'a Project,
+    /// By service, what the tool would make; empty where nothing could be left as it is.
+    hashes: BTreeMap<String, String>,
 }
 
 impl ComposePlugin {
@@ -48,12 +50,18 @@ impl ComposePlugin {
         let over = layer.with_pins(plan, &folder);
         let tree = self.tree(plan, &file, &job.spec, job.secrets.as_ref()).await?;
         let project = self.project(&job.workload, plan, over, job.env.clone(), tree, tool.clone());
-        let work = Work {
+        let mut work = Work {
             job,
             plan,
             file: &file,
             project: &project,
+            hashes: BTreeMap::new(),
         };
+        let containers = self.containers(&job.workload).await?;
+        if containers.iter().any(|container| is_as_planned(&work, container)) {
+            // Without them each service is left to the tool.
+            work.hashes = project.hashes().await.unwrap_or_default();
+        }
         let mut noted = Replaced::of(&folder);
         self.replace_each(&work, &mut noted).await?;
         self.remove_others(&job.workload, plan).await?;
@@ -120,10 +128,12 @@ impl ComposePlugin {
         self.remove_half_made(&before).await?;
         let own = &file.services[service];
         let anew = !own.shares.is_disjoint(replaced);
-        let grace = (!own.has_grace).then_some(job.spec.rollout.stop_timeout_s);
-        let (project, name) = (work.project.clone(), service.clone());
-        let up = async move |_| project.up(&name, anew, grace).await;
-        self.image.carry_through(&job.workload, up).await?;
+        if anew || !is_left_alone(work, service, &before) {
+            let grace = (!own.has_grace).then_some(job.spec.rollout.stop_timeout_s);
+            let (project, name) = (work.project.clone(), service.clone());
+            let up = async move |_| project.up(&name, anew, grace).await;
+            self.image.carry_through(&job.workload, up).await?;
+        }
         let after = self.of_service(&job.workload, service).await?;
         verify(work, &after)?;
         let stayed = |container: &Container| before.iter().any(|old| old.id == container.id);
@@ -255,6 +265,19 @@ fn is_as_planned(work: &Work<'_>, container: &Container) -> bool {
         .map(|pin| pin.content.as_str());
     let definition = work.file.definition(&container.service, &work.job.spec.env);
     image.is_some_and(|image| container.is_made_of(image, &definition))
+}
+
+/// Whether the tool would find nothing to do for a service, so that it need not be started for that: it takes most of the time of a deploy that
+/// changes little.
+fn is_left_alone(work: &Work<'_>, service: &PartName, containers: &[Container]) -> bool {
+    let is_complete = work.file.services[service].replicas == Some(containers.len() as u64);
+    let Some(hash) = work.hashes.get(service.as_str()) else {
+        return false;
+    };
+    let is_right = |container: &Container| {
+        container.runs() && container.has_hash(hash) && is_as_planned(work, container)
+    };
+    is_complete && containers.iter().all(is_right)
 }
 
 /// Whatever the tool says: each container must be of the image that was pinned, and made as the file says.

@@ -93,6 +93,14 @@ async fn a_docker_client_without_the_plugin_is_none() {
     }
 }
 
+/// Without setuptools, Python has no distutils since 3.12.
+#[tokio::test]
+async fn a_compose_that_needs_setuptools_is_found_too() {
+    let newer = format!("[ -z \"$SETUPTOOLS_USE_DISTUTILS\" ] || exit 1\n{PROGRAM}");
+    let stand = Stand::new().with("docker-compose", &newer);
+    assert_eq!(stand.found().await, (Some("docker-compose 1.29.2".to_owned()), 0));
+}
+
 #[tokio::test]
 async fn each_generation_is_told_the_same_in_its_own_words() {
     for (name, before, version, pulls) in [
