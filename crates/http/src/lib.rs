@@ -166,10 +166,6 @@ fn failed(failure: ServerErrorsFailureClass, latency: Duration, _: &tracing::Spa
 }
 
 /// Marks an answer that says itself how long it may be kept.
-#[cfg_attr(
-    not(feature = "dashboard"),
-    expect(dead_code, reason = "only files may be kept")
-)]
 #[derive(Debug, Clone, Copy)]
 struct OwnCaching;
 

@@ -28,8 +28,8 @@ use tempfile::TempDir;
 use crate::bench::at;
 
 /// Needs nothing of a base image but a static busybox.
-const SLEEPS: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY version /version\n\
-    CMD [\"/bin/busybox\", \"sh\", \"-c\", \"trap 'exit 0' TERM; /bin/busybox sleep 3600 & wait\"]\n";
+const SLEEPS: &str = "FROM scratch\nCOPY busybox version /\n\
+    CMD [\"/busybox\", \"sh\", \"-c\", \"trap 'exit 0' TERM; /busybox sleep 3600 & wait\"]\n";
 
 /// A repository on a server, a cache, an engine, and one workload in an empty ledger.
 struct Yard {
@@ -190,8 +190,7 @@ impl Yard {
 
     fn file(&self, path: &str) -> String {
         let container = self.container();
-        self.engine
-            .docker(&["exec", &container, "/bin/busybox", "cat", path])
+        self.engine.docker(&["exec", &container, "/busybox", "cat", path])
     }
 
     fn container(&self) -> String {
