@@ -95,6 +95,13 @@ impl ComposePlugin {
         self
     }
 
+    /// How many bytes a repository may send at a time, and the files of a commit may have, 4 GiB by default. Linux alone keeps to the former.
+    #[must_use]
+    pub fn with_source_limit(mut self, bytes: u64) -> Self {
+        self.repositories = self.repositories.with_size_limit(bytes);
+        self
+    }
+
     /// Looks for Compose, and has it look for its helpers, in these folders instead; they are written as in `PATH`.
     #[must_use]
     pub fn with_path(mut self, path: impl Into<OsString>) -> Self {

@@ -116,6 +116,13 @@ impl GitPlugin {
         self
     }
 
+    /// How many bytes a repository may send at a time, and the files of a commit may have, 4 GiB by default. Linux alone keeps to the former.
+    #[must_use]
+    pub fn with_source_limit(mut self, bytes: u64) -> Self {
+        self.repositories = self.repositories.with_size_limit(bytes);
+        self
+    }
+
     /// How many bytes of files a build may be given, 2 GiB by default. What `.dockerignore` leaves out does not count.
     #[must_use]
     pub fn with_context_limit(mut self, bytes: u64) -> Self {

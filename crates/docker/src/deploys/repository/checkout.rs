@@ -6,12 +6,17 @@ use std::time::{Duration, SystemTime};
 use shipslog_core::deploys::{DispatchError, FailureMarker};
 use tempfile::TempDir;
 
+use super::super::child::Unended;
 use super::cache::{Repository, unusable};
+use super::command::Fault;
 use super::turn::make_private;
 use super::{Access, Commit, Repositories, RepositoryUrl, text};
 
 /// What is older was left behind by a process that died: no dispatch takes so long.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How much git may print of the files of a commit: some hundred thousand lines.
+const MAX_LISTING: usize = 64 * 1024 * 1024;
 
 /// The files of a commit with those of its submodules, and without any trace of git. They vanish with this value.
 #[derive(Debug)]
@@ -132,6 +137,25 @@ impl Repositories {
 }
 
 impl Repository {
+    /// Makes sure that the files of a commit can be written: a few small objects may stand for more of them than any disk can hold.
+    pub(super) async fn measure(&self, commit: &Commit) -> Result<(), DispatchError> {
+        let too_much = |why: &str| DispatchError::new(FailureMarker::SourceInvalid, why);
+        let command =
+            self.local()
+                .printing(MAX_LISTING)
+                .args(["ls-tree", "-r", "-l", "--full-tree", commit.as_str()]);
+        let listed = match command.run().await {
+            Ok(listed) => listed,
+            Err(Fault::Unended(Unended::TooMuch)) => return Err(too_much("it has too many files")),
+            Err(fault) => return Err(self.failed("listing files", &fault)),
+        };
+        let bytes = listed.lines().filter_map(size_of).fold(0, u64::saturating_add);
+        match bytes > self.git.most {
+            true => Err(too_much("its files are too large")),
+            false => Ok(()),
+        }
+    }
+
     /// Writes the files of a commit, which is here, into an empty folder.
     pub(super) async fn write(&self, commit: &Commit, into: &Path) -> Result<(), DispatchError> {
         let index = tempfile::NamedTempFile::new_in(&self.folder).map_err(|error| unusable(&error))?;
@@ -168,6 +192,12 @@ impl Repository {
         // Before 1970 is as good as in 1970.
         Ok(said.trim().parse().unwrap_or(0))
     }
+}
+
+/// The bytes of `100644 blob <number> <bytes>\t<path>`; a submodule has none.
+fn size_of(line: &str) -> Option<u64> {
+    let (before, _path) = line.split_once('\t')?;
+    before.split_whitespace().next_back()?.parse().ok()
 }
 
 fn remove_left_behind(folder: &Path) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::super::child::{self, Limit, Output, Unended};
+use super::super::child::{self, Bounds, Limit, Output, Unended};
 use super::{Access, RepositoryUrl};
 
 /// What git may print before it is taken for mad.
@@ -66,6 +66,8 @@ pub(super) enum Fault {
     Unended(Unended),
     /// The server kept it waiting.
     Unheard,
+    /// The server sent more than it may.
+    TooLarge,
     /// It failed. Its last words may quote a server, which may quote what it was sent.
     Failed { words: String },
 }
@@ -76,6 +78,8 @@ pub(super) struct Git {
     pub(super) program: PathBuf,
     /// How long it may say nothing while it talks to a server.
     pub(super) silence: Duration,
+    /// How many bytes a server may send at a time: they come as one file.
+    pub(super) most: u64,
     /// Stands for the home folder, where no settings and no passwords are.
     pub(super) home: PathBuf,
 }
@@ -93,6 +97,7 @@ impl Git {
     pub(super) fn remote(&self, folder: &Path, url: &RepositoryUrl, access: &Access) -> GitCommand {
         let mut command = self.local(folder);
         command.server_silence = Some(self.silence);
+        command.file_limit = Some(self.most);
         command.setting("http.lowSpeedTime", &self.silence.as_secs().max(1).to_string());
         match access.header(url) {
             Some(header) => {
@@ -132,6 +137,8 @@ impl Git {
             inner,
             settings: 0,
             server_silence: None,
+            file_limit: None,
+            output_limit: MAX_OUTPUT,
         };
         SETTINGS
             .iter()
@@ -146,6 +153,9 @@ pub(super) struct GitCommand {
     settings: usize,
     /// How long a server may keep it waiting, if it talks to one.
     server_silence: Option<Duration>,
+    /// How long a file may become that it writes.
+    file_limit: Option<u64>,
+    output_limit: usize,
 }
 
 impl GitCommand {
@@ -173,6 +183,12 @@ impl GitCommand {
         self
     }
 
+    /// Lets it print so many bytes.
+    pub(super) fn printing(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
     pub(super) fn env(mut self, name: &str, value: &Path) -> Self {
         self.inner.env(name, value);
         self
@@ -180,8 +196,11 @@ impl GitCommand {
 
     /// Runs it to its end, and answers what it printed. It is ended, with all that it started, when this is dropped.
     pub(super) async fn run(self) -> Result<String, Fault> {
-        let limit = Limit::Silence(self.server_silence.unwrap_or(LOCAL_SILENCE));
-        let ended = child::run(self.inner, limit, Output::Kept(MAX_OUTPUT), |_| {}).await;
+        let bounds = Bounds {
+            time: Limit::Silence(self.server_silence.unwrap_or(LOCAL_SILENCE)),
+            file: self.file_limit,
+        };
+        let ended = child::run(self.inner, bounds, Output::Kept(self.output_limit), |_| {}).await;
         let ended = ended.map_err(|unended| match unended {
             Unended::TimedOut if self.server_silence.is_some() => Fault::Unheard,
             unended => Fault::Unended(unended),

@@ -23,6 +23,10 @@ pub(super) fn failed(doing: &str, fault: &Fault) -> DispatchError {
             FailureMarker::SourceUnreachable,
             "nothing was heard for too long".to_owned(),
         ),
+        Fault::TooLarge => (
+            FailureMarker::SourceInvalid,
+            "the server sent more than may be fetched".to_owned(),
+        ),
         Fault::Unended(Unended::TimedOut) => (FailureMarker::Internal, "git took too long".to_owned()),
         Fault::Unended(Unended::TooMuch) => (FailureMarker::Internal, "git printed too much".to_owned()),
         Fault::Failed { words } => (classify(words), last_words(words)),

@@ -140,7 +140,25 @@ impl Repository {
             .args(options)
             .args(["--", &self.url.to_string()])
             .args(what);
-        command.run().await.map(drop)
+        match command.run().await {
+            Err(Fault::Failed { .. }) if self.remove_overlong().unwrap_or(false) => Err(Fault::TooLarge),
+            ended => ended.map(drop),
+        }
+    }
+
+    /// Removes what a fetch had begun when it came to the limit, and answers whether one did. Git takes that for a connection that broke off.
+    fn remove_overlong(&self) -> io::Result<bool> {
+        let mut has_some = false;
+        for entry in fs::read_dir(self.folder.join("objects/pack"))? {
+            let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+            let name = name.to_string_lossy();
+            let is_begun = name.starts_with("tmp_") || name.ends_with(".temp");
+            if is_begun && fs::metadata(&path)?.len() >= self.git.most {
+                fs::remove_file(path)?;
+                has_some = true;
+            }
+        }
+        Ok(has_some)
     }
 
     /// The commit that was fetched: of a tag with a note of its own, what the note is about.

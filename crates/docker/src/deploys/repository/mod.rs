@@ -33,6 +33,9 @@ pub(in crate::deploys) use reference::{GitReference, RepositoryUrl, Version, is_
 /// How long git may say nothing. It tells of its progress all the time; servers that count objects do so, too.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
+/// More than sources have, and less than a disk.
+const SIZE_LIMIT: u64 = 4 * 1024 * 1024 * 1024;
+
 /// Cached repositories.
 #[derive(Debug, Clone)]
 pub(in crate::deploys) struct Repositories {
@@ -52,6 +55,7 @@ impl Repositories {
             git: Git {
                 program: PathBuf::from("git"),
                 silence: SILENCE_LIMIT,
+                most: SIZE_LIMIT,
                 home: folder.join("home"),
             },
             folder,
@@ -69,6 +73,12 @@ impl Repositories {
     /// How long git may say nothing while it waits for a server.
     pub(in crate::deploys) fn with_silence_limit(mut self, limit: Duration) -> Self {
         self.git.silence = limit;
+        self
+    }
+
+    /// How many bytes a server may send at a time, and the files of a commit may have.
+    pub(in crate::deploys) fn with_size_limit(mut self, bytes: u64) -> Self {
+        self.git.most = bytes;
         self
     }
 

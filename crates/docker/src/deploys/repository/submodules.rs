@@ -80,6 +80,7 @@ impl Repositories {
         let repository = self.open(&next.url, access).await?;
         repository.obtain(&next.commit).await?;
         require_real(&next.into).await?;
+        repository.measure(&next.commit).await?;
         repository.write(&next.commit, &next.into).await?;
         repository.submodules(next).await
     }

@@ -1,6 +1,9 @@
 //! From a reference to a commit.
 
-use std::time::Duration;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use shipslog_core::deploys::FailureMarker;
@@ -309,4 +312,60 @@ async fn references_that_lead_elsewhere_are_refused_by_their_field() {
         yard.refused("https://host/a", json!({"dockerfile": "web/Dockerfile"})),
         None
     );
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_kept_is_refused_and_leaves_nothing() {
+    let limited = |plugin: GitPlugin| plugin.with_source_limit(4 * 1024 * 1024);
+    let Some(yard) = Yard::with(json!({}), FakeSecrets::default(), limited).await else {
+        return;
+    };
+    yard.publish("small");
+    assert_eq!(yard.runs("main").await.1, "small");
+    let kept = bytes_in(yard.cache.path());
+    let mut noise = vec![0; 8 * 1024 * 1024];
+    File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(&mut noise)
+        .unwrap();
+    for (branch, contents) in [("noise", noise), ("blank", vec![0; 8 * 1024 * 1024])] {
+        yard.repository.branch(branch);
+        yard.repository.write("large", contents).commit("too much");
+        assert_eq!(yard.fails(branch).await, FailureMarker::SourceInvalid, "{branch}");
+        yard.repository.branch("main");
+    }
+    assert_eq!(yard.runs("main").await.1, "small");
+    let more = bytes_in(yard.cache.path()) - kept;
+    assert!(more < 1024 * 1024, "{more}");
+}
+
+/// Each folder holds the one below ten times: 34 objects stand for ten thousand million million files.
+#[tokio::test]
+async fn a_commit_of_more_files_than_any_disk_holds_is_refused() {
+    let Some(yard) = yard().await else { return };
+    let blob = yard.repository.object("blob", b"x");
+    let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    let ten_times = |mode: &str, of: &str| {
+        let entries: Vec<_> = names.iter().map(|name| (mode, name.as_str(), of)).collect();
+        yard.repository.tree(&entries)
+    };
+    let mut tree = ten_times("100644", &blob);
+    for _ in 0..15 {
+        tree = ten_times("40000", &tree);
+    }
+    yard.repository.branch_of("bomb", &tree);
+    let begun = Instant::now();
+    assert_eq!(yard.fails("bomb").await, FailureMarker::SourceInvalid);
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(bytes_in(yard.cache.path()) < 1024 * 1024);
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(data) if data.is_dir() => bytes_in(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    });
+    bytes.sum()
 }
