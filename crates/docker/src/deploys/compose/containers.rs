@@ -13,9 +13,9 @@ use shipslog_core::deploys::{DispatchError, PartName, Running};
 use shipslog_core::id::WorkloadId;
 
 use super::super::classify::{Phase, failed};
-use super::super::gate::is_done;
-use super::super::parts::{WORK_LIMIT, is_going};
-use super::super::swap::grace;
+use super::super::image::gate::is_done;
+use super::super::image::parts::{WORK_LIMIT, is_going};
+use super::super::image::swap::grace;
 use super::{COMPOSE, ComposePlugin, DEFINITION};
 use crate::engine::Fault;
 use crate::labels;

@@ -28,7 +28,7 @@ use shipslog_core::deploys::{
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
-use super::ImagePlugin;
+use super::image::ImagePlugin;
 use super::repository::Repositories;
 use crate::DockerEngine;
 use containers::Container;

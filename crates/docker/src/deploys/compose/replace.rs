@@ -9,7 +9,7 @@ use shipslog_core::id::WorkloadId;
 use shipslog_core::secret::Secret;
 
 use super::super::classify::{Phase, failed};
-use super::super::gate::{Ending, Expected};
+use super::super::image::gate::{Ending, Expected};
 use super::super::repository::Checkout;
 use super::ComposePlugin;
 use super::containers::{Container, is_one_shot};

@@ -6,7 +6,7 @@ use shipslog_core::deploys::{
     DeployStep, DispatchError, FailureMarker, Job, PartName, PartPin, PartStep, Pin, Pinned, Progress,
 };
 
-use super::super::pull::content;
+use super::super::image::pull::content;
 use super::ComposePlugin;
 use super::file::ComposeFile;
 use super::paths;

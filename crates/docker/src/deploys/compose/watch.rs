@@ -6,7 +6,7 @@ use shipslog_core::deploys::{DispatchError, FailureMarker};
 use shipslog_core::id::WorkloadId;
 
 use super::super::classify::{Phase, failed};
-use super::super::watch::fault_since;
+use super::super::image::watch::fault_since;
 use super::ComposePlugin;
 use super::containers::did_its_work;
 use crate::engine::Fault;

@@ -20,7 +20,7 @@ use super::recipe::Recipe;
 use super::steps::Steps;
 use crate::deploys::auth::Credentials;
 use crate::deploys::classify::{BUILD_ATTEMPTS, Phase, failed, has_lost_a_step};
-use crate::deploys::pull::content;
+use crate::deploys::image::pull::content;
 use crate::deploys::repository::{Access, Checkout, Commit, RepositoryUrl};
 use crate::engine::Fault;
 

@@ -19,7 +19,7 @@ use shipslog_core::deploys::{
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
-use super::ImagePlugin;
+use super::image::ImagePlugin;
 use super::repository::{Commit, GitReference, Repositories, RepositoryUrl};
 use crate::DockerEngine;
 use options::GitOptions;

@@ -20,7 +20,7 @@ use shipslog_core::workloads::{Port, Protocol, RestartPolicy, Spec};
 
 use super::SWARM;
 use super::options::{Options, Publish};
-use crate::deploys::config::{Role, given, healthcheck, mount, nano_cpus};
+use crate::deploys::image::config::{Role, given, healthcheck, mount, nano_cpus};
 use crate::labels;
 
 /// The longest name that a service may have.

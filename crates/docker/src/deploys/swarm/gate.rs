@@ -14,7 +14,7 @@ use super::config::Wanted;
 use super::services::Managed;
 use super::tasks::ServiceTask;
 use crate::deploys::classify::{Phase, failed};
-use crate::deploys::gate::in_force;
+use crate::deploys::image::gate::in_force;
 
 /// How often tasks are looked at while they are waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -5,7 +5,7 @@ use bollard::models::ImageInspect;
 use shipslog_core::deploys::{DispatchError, FailureMarker, Job, Pin, PinnedReference, RollbackRefusal};
 
 use super::SwarmPlugin;
-use crate::deploys::pull::parsed;
+use crate::deploys::image::pull::parsed;
 
 impl SwarmPlugin {
     pub(super) async fn resolve_image(&self, job: &Job) -> Result<Pin, DispatchError> {

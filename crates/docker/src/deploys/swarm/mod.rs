@@ -21,7 +21,7 @@ use shipslog_core::deploys::{
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::workloads::{FieldError, Spec};
 
-use super::{ImagePlugin, check_reference};
+use super::image::{ImagePlugin, check_reference};
 use crate::DockerEngine;
 
 /// The kind's name.

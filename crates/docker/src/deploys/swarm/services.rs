@@ -15,11 +15,11 @@ use shipslog_core::id::{DeployId, WorkloadId};
 
 use super::classify::{is_outdated, refused};
 use super::{SWARM, SwarmPlugin};
-use crate::deploys::ImagePlugin;
 use crate::deploys::auth::Credentials;
 use crate::deploys::classify::{Phase, failed};
-use crate::deploys::config::Role;
-use crate::deploys::parts::WORK_LIMIT;
+use crate::deploys::image::ImagePlugin;
+use crate::deploys::image::config::Role;
+use crate::deploys::image::parts::WORK_LIMIT;
 use crate::deploys::reference::ImageReference;
 use crate::engine::Fault;
 use crate::labels;

@@ -11,7 +11,7 @@ use shipslog_core::time::Timestamp;
 use super::classify::marker_of_task;
 use super::{SWARM, SwarmPlugin};
 use crate::deploys::classify::{Phase, failed};
-use crate::deploys::gate::in_force;
+use crate::deploys::image::gate::in_force;
 use crate::engine::Fault;
 use crate::labels;
 

@@ -10,14 +10,14 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOpt
 use shipslog_core::deploys::{DispatchError, Running};
 use shipslog_core::id::{DeployId, WorkloadId};
 
-use super::classify::{Phase, failed};
 use super::config::Role;
 use super::{IMAGE, ImagePlugin};
+use crate::deploys::classify::{Phase, failed};
 use crate::engine::Fault;
 use crate::labels;
 
 /// How long the engine may work on a container: unpack its volumes, run its hooks.
-pub(super) const WORK_LIMIT: Duration = Duration::from_secs(120);
+pub(in crate::deploys) const WORK_LIMIT: Duration = Duration::from_secs(120);
 /// What the engine may take to stop a container, beyond the time that the container itself may take.
 const STOP_SLACK: Duration = Duration::from_secs(30);
 
@@ -90,13 +90,13 @@ impl ImagePlugin {
         Ok(own.filter_map(Part::of).collect())
     }
 
-    pub(super) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Fault> {
+    pub(in crate::deploys) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, Fault> {
         self.engine
             .ask(async |docker| docker.inspect_container(id, None).await)
             .await
     }
 
-    pub(super) async fn start(&self, id: &str) -> Result<(), DispatchError> {
+    pub(in crate::deploys) async fn start(&self, id: &str) -> Result<(), DispatchError> {
         let started = self
             .engine
             .call(WORK_LIMIT, async |docker| docker.start_container(id, None).await)
@@ -105,7 +105,7 @@ impl ImagePlugin {
     }
 
     /// Asks its process to end, and ends it after `grace`, the time it was configured with.
-    pub(super) async fn stop(&self, id: &str, grace: Duration) -> Result<(), DispatchError> {
+    pub(in crate::deploys) async fn stop(&self, id: &str, grace: Duration) -> Result<(), DispatchError> {
         self.manage(grace + STOP_SLACK, async |docker| {
             docker.stop_container(id, None).await
         })
@@ -144,7 +144,7 @@ fn is_of(kind: &str, entry: &ContainerSummary) -> bool {
     label.map_or(IMAGE, String::as_str) == kind
 }
 
-pub(super) fn is_going(fault: &Fault) -> bool {
+pub(in crate::deploys) fn is_going(fault: &Fault) -> bool {
     match fault {
         Fault::Answer { status: 404, .. } => true,
         Fault::Answer { status: 409, message } => message.starts_with("removal of container "),

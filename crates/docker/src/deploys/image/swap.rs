@@ -8,9 +8,9 @@ use shipslog_core::deploys::{DeployStep, DispatchError, Job, Pin, Strategy};
 use shipslog_core::workloads::Spec;
 
 use super::ImagePlugin;
-use super::classify::{Phase, failed};
 use super::config::Role;
 use super::parts::Part;
+use crate::deploys::classify::{Phase, failed};
 
 /// Engines give a container so long to stop unless it was configured otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -161,7 +161,7 @@ impl ImagePlugin {
 }
 
 /// How long it may take to stop.
-pub(super) fn grace(container: &ContainerInspectResponse) -> Duration {
+pub(in crate::deploys) fn grace(container: &ContainerInspectResponse) -> Duration {
     let configured = container.config.as_ref().and_then(|config| config.stop_timeout);
     configured
         .and_then(|seconds| u64::try_from(seconds).ok())

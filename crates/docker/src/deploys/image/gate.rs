@@ -10,7 +10,7 @@ use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Job};
 use shipslog_core::workloads::{Healthcheck, Spec};
 
 use super::ImagePlugin;
-use super::classify::{Phase, failed};
+use crate::deploys::classify::{Phase, failed};
 use crate::engine::Fault;
 
 /// How often a container is looked at while it is waited for.
@@ -29,7 +29,7 @@ enum Rule {
 
 /// What a container may do and still count as working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(in crate::deploys) enum Ending {
     /// It goes on running.
     Never,
     /// It may run to its end, with status 0.
@@ -40,11 +40,11 @@ pub(super) enum Ending {
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expected {
+pub(in crate::deploys) struct Expected {
     /// What is to become of its process.
-    pub(super) ending: Ending,
+    pub(in crate::deploys) ending: Ending,
     /// Whether it ran before and was left alone: then it need not prove itself, nor do restarts of the past count.
-    pub(super) is_proven: bool,
+    pub(in crate::deploys) is_proven: bool,
 }
 
 impl Expected {
@@ -84,7 +84,7 @@ impl Expected {
 }
 
 /// Whether it ran to its end, and that well.
-pub(super) fn is_done(container: &ContainerInspectResponse) -> bool {
+pub(in crate::deploys) fn is_done(container: &ContainerInspectResponse) -> bool {
     let state = container.state.as_ref();
     state.is_some_and(|state| state.status == Some(Status::EXITED) && state.exit_code == Some(0))
 }
@@ -115,7 +115,7 @@ impl ImagePlugin {
     }
 
     /// Waits until it works.
-    pub(super) async fn wait_for(
+    pub(in crate::deploys) async fn wait_for(
         &self,
         spec: &Spec,
         id: &str,
@@ -165,7 +165,7 @@ fn rule(spec: &Spec, container: &ContainerInspectResponse) -> Rule {
 
 /// The healthcheck with the engine's defaults filled in; `None` if it was switched off. Images may say
 /// anything, so it is kept within what a spec may say.
-pub(super) fn in_force(check: &HealthConfig) -> Option<Healthcheck> {
+pub(in crate::deploys) fn in_force(check: &HealthConfig) -> Option<Healthcheck> {
     let test = check.test.as_ref()?.first()?;
     if test == "NONE" {
         return None;

@@ -3,15 +3,15 @@
 use shipslog_core::deploys::{DispatchError, FailureMarker, Pin, Progress, RollbackRefusal};
 
 use super::ImagePlugin;
-use super::auth::Credentials;
-use super::classify::{Phase, classify};
 use super::pull::{content, parsed};
-use super::reference::ImageReference;
+use crate::deploys::auth::Credentials;
+use crate::deploys::classify::{Phase, classify};
+use crate::deploys::reference::ImageReference;
 use crate::engine::{Fault, Unreachable};
 
 impl ImagePlugin {
     /// Looks on the host first, then asks the registry for the digest. Fetches nothing.
-    pub(super) async fn can_be_had(&self, pin: &Pin) -> Result<(), RollbackRefusal> {
+    pub(in crate::deploys) async fn can_be_had(&self, pin: &Pin) -> Result<(), RollbackRefusal> {
         if self
             .image(pin.content.as_str())
             .await
@@ -49,7 +49,11 @@ impl ImagePlugin {
 
     /// Fetches the pin, unless it is here. A digest names a manifest, and the image made from it must be the
     /// one that ran.
-    pub(super) async fn fetch(&self, pin: &Pin, progress: &Progress) -> Result<(), DispatchError> {
+    pub(in crate::deploys) async fn fetch(
+        &self,
+        pin: &Pin,
+        progress: &Progress,
+    ) -> Result<(), DispatchError> {
         if self.image(pin.content.as_str()).await?.is_some() {
             return Ok(());
         }

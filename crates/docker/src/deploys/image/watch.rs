@@ -7,7 +7,7 @@ use shipslog_core::deploys::{DispatchError, FailureMarker};
 use shipslog_core::id::{DeployId, WorkloadId};
 
 use super::ImagePlugin;
-use super::classify::{Phase, failed};
+use crate::deploys::classify::{Phase, failed};
 use crate::engine::Fault;
 
 /// How often a container is looked at while it is watched.
@@ -51,7 +51,10 @@ fn fault(container: &ContainerInspectResponse) -> Option<FailureMarker> {
 }
 
 /// The same for one that the engine had restarted so often before.
-pub(super) fn fault_since(restarts: i64, container: &ContainerInspectResponse) -> Option<FailureMarker> {
+pub(in crate::deploys) fn fault_since(
+    restarts: i64,
+    container: &ContainerInspectResponse,
+) -> Option<FailureMarker> {
     let state = container.state.clone().unwrap_or_default();
     let restarted = container.restart_count.unwrap_or(0) > restarts || state.restarting == Some(true);
     if restarted || state.running != Some(true) {

@@ -6,9 +6,9 @@ use bollard::query_parameters::CreateContainerOptionsBuilder;
 use shipslog_core::deploys::{DispatchError, FailureMarker, Job, Pin};
 
 use super::ImagePlugin;
-use super::classify::{Phase, failed};
 use super::config::{Role, container_config, container_name, endpoint};
 use super::parts::WORK_LIMIT;
+use crate::deploys::classify::{Phase, failed};
 
 impl ImagePlugin {
     /// Makes a container and joins it to its networks. It is not started. Answers its id.

@@ -12,11 +12,11 @@ use super::ImagePlugin;
 /// Whose turn it is to change a workload's containers. Remembers every workload that this process has
 /// dispatched.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<WorkloadId, Arc<AsyncMutex<()>>>>>);
+pub(in crate::deploys) struct Turns(Arc<Mutex<HashMap<WorkloadId, Arc<AsyncMutex<()>>>>>);
 
 impl Turns {
     /// Waits until nobody else changes the workload's containers, and keeps others from it.
-    pub(super) async fn take(&self, workload: &WorkloadId) -> OwnedMutexGuard<()> {
+    pub(in crate::deploys) async fn take(&self, workload: &WorkloadId) -> OwnedMutexGuard<()> {
         let mine = Arc::clone(self.lock().entry(workload.clone()).or_default());
         mine.lock_owned().await
     }
@@ -35,7 +35,7 @@ impl ImagePlugin {
     /// Lets the engine do a piece of work to its end, in a task of its own. It would do so in any case: a
     /// dispatch that is dropped meanwhile must not be tidied up after before the engine is done, or a
     /// container is stopped, made or started behind the tidier's back.
-    pub(super) async fn carry_through<T, F, Fut>(
+    pub(in crate::deploys) async fn carry_through<T, F, Fut>(
         &self,
         workload: &WorkloadId,
         work: F,

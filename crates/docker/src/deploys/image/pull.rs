@@ -9,10 +9,10 @@ use futures_util::{Stream, StreamExt as _};
 use shipslog_core::deploys::{DispatchError, FailureMarker, Pin, PinnedReference, Progress};
 
 use super::ImagePlugin;
-use super::auth::Credentials;
-use super::classify::{Phase, failed};
 use super::layers::{Layers, Teller};
-use super::reference::ImageReference;
+use crate::deploys::auth::Credentials;
+use crate::deploys::classify::{Phase, failed};
+use crate::deploys::reference::ImageReference;
 use crate::engine::{Fault, Unreachable};
 
 /// How long a pull may say nothing. Engines tell of every retry and of unpacking, but not of a registry that
@@ -21,7 +21,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(300);
 
 impl ImagePlugin {
     /// Finds out what a reference stands for, and fetches it unless it exists only here.
-    pub(super) async fn resolve_image(
+    pub(in crate::deploys) async fn resolve_image(
         &self,
         reference: &str,
         progress: &Progress,
@@ -44,7 +44,7 @@ impl ImagePlugin {
     }
 
     /// What the engine knows of an image; `None` if it has none of this name.
-    pub(super) async fn image(&self, name: &str) -> Result<Option<ImageInspect>, DispatchError> {
+    pub(in crate::deploys) async fn image(&self, name: &str) -> Result<Option<ImageInspect>, DispatchError> {
         match self
             .engine
             .ask(async |docker| docker.inspect_image(name).await)
@@ -57,7 +57,7 @@ impl ImagePlugin {
     }
 
     /// Pulls, and answers the digest that the registry gave.
-    pub(super) async fn pull(
+    pub(in crate::deploys) async fn pull(
         &self,
         image: &ImageReference,
         progress: &Progress,
@@ -113,7 +113,7 @@ impl ImagePlugin {
 }
 
 /// Reads what was asked for.
-pub(super) fn parsed(reference: &str) -> Result<ImageReference, DispatchError> {
+pub(in crate::deploys) fn parsed(reference: &str) -> Result<ImageReference, DispatchError> {
     ImageReference::parse(reference)
         .map_err(|error| DispatchError::new(FailureMarker::ReferenceInvalid, error.to_string()))
 }
@@ -175,7 +175,7 @@ fn pin(local: &ImageInspect, image: &ImageReference, pulled: Option<&str>) -> Re
 }
 
 /// The image's id.
-pub(super) fn content(local: &ImageInspect) -> Result<PinnedReference, DispatchError> {
+pub(in crate::deploys) fn content(local: &ImageInspect) -> Result<PinnedReference, DispatchError> {
     local
         .id
         .as_deref()

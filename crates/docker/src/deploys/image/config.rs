@@ -13,7 +13,7 @@ use crate::labels;
 
 /// What a container is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::deploys) enum Role {
     /// To serve.
     Service,
     /// To show that the version works, beside the one that serves: without ports and aliases by which it
@@ -23,7 +23,7 @@ pub(super) enum Role {
 
 impl Role {
     /// Value of the role label; the label is absent from what serves.
-    pub(super) fn label(self) -> Option<&'static str> {
+    pub(in crate::deploys) fn label(self) -> Option<&'static str> {
         match self {
             Self::Service => None,
             Self::Trial => Some("trial"),
@@ -77,7 +77,7 @@ pub(super) fn endpoint(spec: &Spec, network: &str, role: Role) -> EndpointSettin
     }
 }
 
-pub(super) fn given(items: impl Iterator<Item = String>) -> Option<Vec<String>> {
+pub(in crate::deploys) fn given(items: impl Iterator<Item = String>) -> Option<Vec<String>> {
     let items: Vec<String> = items.collect();
     (!items.is_empty()).then_some(items)
 }
@@ -115,7 +115,7 @@ fn host_config(spec: &Spec, ports: &[Port], role: Role) -> HostConfig {
     clippy::cast_possible_truncation,
     reason = "a valid spec has at most 4096 cores, and a float beyond i64 saturates"
 )]
-pub(super) fn nano_cpus(cores: f64) -> i64 {
+pub(in crate::deploys) fn nano_cpus(cores: f64) -> i64 {
     (cores * 1e9).round() as i64
 }
 
@@ -136,7 +136,7 @@ fn port_bindings(ports: &[Port]) -> PortMap {
     bindings
 }
 
-pub(super) fn mount(mount: &spec::Mount) -> Mount {
+pub(in crate::deploys) fn mount(mount: &spec::Mount) -> Mount {
     let kind = if mount.source.starts_with('/') {
         MountType::BIND
     } else {
@@ -164,7 +164,7 @@ fn restart_policy(policy: spec::RestartPolicy) -> RestartPolicy {
     }
 }
 
-pub(super) fn healthcheck(check: &Healthcheck) -> HealthConfig {
+pub(in crate::deploys) fn healthcheck(check: &Healthcheck) -> HealthConfig {
     let nanos = |seconds: u32| Some(i64::from(seconds) * 1_000_000_000);
     let command = check.command.iter().map(|argument| argument.as_str().to_owned());
     HealthConfig {

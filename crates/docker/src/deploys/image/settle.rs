@@ -9,9 +9,9 @@ use shipslog_core::workloads::Spec;
 use tracing::info;
 
 use super::ImagePlugin;
-use super::classify::{Phase, failed};
 use super::parts::Part;
 use super::swap::grace;
+use crate::deploys::classify::{Phase, failed};
 
 /// How often a container is looked at that may be stopped at any moment.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
