@@ -77,8 +77,10 @@ pub(super) struct Service {
     pub(super) needs: BTreeSet<PartName>,
     /// Which of those have to run to their end.
     pub(super) awaits_end_of: BTreeSet<PartName>,
-    /// Whose network, processes or volumes it shares, so that it has to be made anew when they are.
-    pub(super) shares: BTreeSet<PartName>,
+    /// Whose network or processes it has, which are others each time that those are started.
+    pub(super) joins: BTreeSet<PartName>,
+    /// Whose volumes it has, which stay until those are made anew.
+    pub(super) takes_volumes_of: BTreeSet<PartName>,
     /// Whether the file names its image.
     pub(super) has_image: bool,
     /// Whether its image is built.

@@ -5,6 +5,7 @@ mod file;
 mod paths;
 mod plan;
 mod project;
+mod renewed;
 mod replace;
 mod replaced;
 mod resolve;

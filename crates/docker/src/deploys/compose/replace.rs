@@ -1,6 +1,6 @@
 //! Running what was pinned, service after service.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -16,6 +16,7 @@ use super::containers::{Container, is_one_shot};
 use super::file::ComposeFile;
 use super::plan::{ComposePlan, unusable};
 use super::project::{Layer, Project, no_folder};
+use super::renewed::Renewed;
 use super::replaced::Replaced;
 use super::resolve::tell;
 use super::tool::Tool;
@@ -74,16 +75,16 @@ impl ComposePlugin {
         // A service that has another name now has its ports and names from before.
         let is_gone = |container: &Container| !work.plan.images.contains_key(&container.service);
         self.step_aside(work, noted, is_gone).await?;
-        let mut replaced = BTreeSet::new();
+        let mut renewed = Renewed::default();
         for (i, service) in order.iter().enumerate() {
-            let mut done = self.replace_one(work, service, noted, &mut replaced).await;
+            let mut done = self.replace_one(work, service, noted, &mut renewed).await;
             if done.as_ref().is_err_and(is_taken) {
                 let comes_later = |container: &Container| {
                     let is_later = order[i + 1..].contains(&container.service);
                     is_later && !is_as_planned(work, container)
                 };
                 if self.step_aside(work, noted, comes_later).await? {
-                    done = self.replace_one(work, service, noted, &mut replaced).await;
+                    done = self.replace_one(work, service, noted, &mut renewed).await;
                 }
             }
             done.map_err(|error| error.of_part(service.clone()))?;
@@ -119,7 +120,7 @@ impl ComposePlugin {
         work: &Work<'_>,
         service: &PartName,
         noted: &mut Replaced,
-        replaced: &mut BTreeSet<PartName>,
+        renewed: &mut Renewed,
     ) -> Result<(), DispatchError> {
         let Work { job, file, .. } = work;
         tell(&job.progress, service, PartStep::Replacing);
@@ -127,7 +128,7 @@ impl ComposePlugin {
         noted.note(&before).map_err(|error| no_folder(&error))?;
         self.remove_half_made(&before).await?;
         let own = &file.services[service];
-        let anew = !own.shares.is_disjoint(replaced);
+        let anew = renewed.concerns(own);
         if anew || !is_left_alone(work, service, &before) {
             let grace = (!own.has_grace).then_some(job.spec.rollout.stop_timeout_s);
             let (project, name) = (work.project.clone(), service.clone());
@@ -136,10 +137,7 @@ impl ComposePlugin {
         }
         let after = self.of_service(&job.workload, service).await?;
         verify(work, &after)?;
-        let stayed = |container: &Container| before.iter().any(|old| old.id == container.id);
-        if !after.iter().all(stayed) {
-            replaced.insert(service.clone());
-        }
+        renewed.note(service, &before, &after);
         tell(&job.progress, service, PartStep::WaitingForHealth);
         for container in &after {
             let is_proven = before.iter().any(|old| old.id == container.id && old.runs());

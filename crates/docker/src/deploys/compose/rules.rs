@@ -214,13 +214,14 @@ impl Reader<'_> {
             self.check_extended()?;
         }
         let (mut needs, awaits_end_of) = self.depends_on()?;
-        let shares = self.shares()?;
-        needs.extend(shares.iter().cloned());
+        let (joins, takes_volumes_of) = (self.joins()?, self.takes_volumes_of()?);
+        needs.extend(joins.union(&takes_volumes_of).cloned());
         needs.extend(self.links()?);
         Ok(Service {
             needs,
             awaits_end_of,
-            shares,
+            joins,
+            takes_volumes_of,
             has_image: self.has("image"),
             is_built: self.has("build"),
             has_grace: self.fields.contains_key("stop_grace_period"),
@@ -371,20 +372,20 @@ impl Reader<'_> {
         Ok((needs, ends))
     }
 
-    /// `network_mode: service:name` and its like, and `volumes_from: [name:ro]`.
-    fn shares(&self) -> Result<BTreeSet<PartName>, FileError> {
-        let mut shared = BTreeSet::new();
-        for field in ["network_mode", "ipc", "pid"] {
-            if let Some(name) = self.text(field).and_then(|mode| mode.strip_prefix("service:")) {
-                shared.insert(self.known(field, name)?);
-            }
-        }
-        for from in self.listed("volumes_from") {
-            if !from.starts_with("container:") {
-                shared.insert(self.known("volumes_from", before_colon(from))?);
-            }
-        }
-        Ok(shared)
+    /// `network_mode: service:name` and its like.
+    fn joins(&self) -> Result<BTreeSet<PartName>, FileError> {
+        let fields = ["network_mode", "ipc", "pid"].into_iter();
+        let named = fields.filter_map(|field| Some((field, self.text(field)?.strip_prefix("service:")?)));
+        named.map(|(field, name)| self.known(field, name)).collect()
+    }
+
+    /// `volumes_from: [name:ro]`
+    fn takes_volumes_of(&self) -> Result<BTreeSet<PartName>, FileError> {
+        let listed = self.listed("volumes_from");
+        listed
+            .filter(|from| !from.starts_with("container:"))
+            .map(|from| self.known("volumes_from", before_colon(from)))
+            .collect()
     }
 
     fn links(&self) -> Result<BTreeSet<PartName>, FileError> {

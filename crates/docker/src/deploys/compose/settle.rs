@@ -1,7 +1,5 @@
 //! Leaving a workload's services as one deploy made them.
 
-use std::collections::BTreeSet;
-
 use shipslog_core::deploys::{DispatchError, PartName, Pin, Progress, Record};
 use shipslog_core::id::WorkloadId;
 use tracing::info;
@@ -11,6 +9,7 @@ use super::containers::Container;
 use super::file::ComposeFile;
 use super::plan::ComposePlan;
 use super::project::{Layer, Project, remove_folder, wait_for_others};
+use super::renewed::Renewed;
 use super::replaced::Replaced;
 
 /// A deploy that is to be put back.
@@ -40,7 +39,7 @@ impl ComposePlugin {
             Some(plan) => self.put_back(record, &plan, &replaced).await?,
             None => {
                 self.start_stopped(&self.containers(workload).await?, &replaced)
-                    .await?
+                    .await?;
             }
         }
         replaced.forget();
@@ -74,11 +73,11 @@ impl ComposePlugin {
         };
         let order = file.order().map_err(|error| super::plan::unusable(&error))?;
         self.remove_wrong(&kept).await?;
-        let mut made = BTreeSet::new();
-        let failed = self.put_back_each(&kept, &order, &mut made).await;
+        let mut renewed = Renewed::default();
+        let failed = self.put_back_each(&kept, &order, &mut renewed).await;
         // A port may have been free only once those that come later were put back.
         let left: Vec<PartName> = failed.into_iter().map(|(service, _)| service).collect();
-        let failed = self.put_back_each(&kept, &left, &mut made).await;
+        let failed = self.put_back_each(&kept, &left, &mut renewed).await;
         for container in self.containers(&record.workload).await? {
             self.restore_name(&container).await;
         }
@@ -89,11 +88,11 @@ impl ComposePlugin {
         &self,
         kept: &Kept<'_>,
         services: &[PartName],
-        made: &mut BTreeSet<PartName>,
+        renewed: &mut Renewed,
     ) -> Vec<(PartName, DispatchError)> {
         let mut failed = Vec::new();
         for service in services {
-            if let Err(error) = self.put_back_one(kept, service, made).await {
+            if let Err(error) = self.put_back_one(kept, service, renewed).await {
                 failed.push((service.clone(), error.of_part(service.clone())));
             }
         }
@@ -104,7 +103,7 @@ impl ComposePlugin {
         &self,
         kept: &Kept<'_>,
         service: &PartName,
-        made: &mut BTreeSet<PartName>,
+        renewed: &mut Renewed,
     ) -> Result<(), DispatchError> {
         let (record, file) = (kept.record, kept.file);
         let Some(pin) = kept.plan.images.get(service) else {
@@ -114,20 +113,23 @@ impl ComposePlugin {
         let containers = self.of_service(&record.workload, service).await?;
         let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
         let own = &file.services[service];
-        let anew = !own.shares.is_disjoint(made);
+        let anew = renewed.concerns(own);
         let is_short = own
             .replicas
             .is_some_and(|count| (containers.len() as u64) < count);
         if anew || is_short || !containers.iter().all(is_right) {
             info!(workload = %record.workload, %service, "putting a service back");
-            made.insert(service.clone());
+            renewed.note_made(service);
             let pin = Pin::new(pin.reference.clone(), pin.content.clone());
             let nobody = Progress::detached(&record.workload, &record.deploy);
             self.image.fetch(&pin, &nobody).await?;
             let grace = (!own.has_grace).then_some(record.spec.rollout.stop_timeout_s);
             return self.project_of(kept).await?.up(service, anew, grace).await;
         }
-        self.start_stopped(&containers, kept.replaced).await
+        if self.start_stopped(&containers, kept.replaced).await? {
+            renewed.note_started(service);
+        }
+        Ok(())
     }
 
     /// Removes what a deploy made beside what is to be put back, so that names and ports are free again. Where there is nothing to be put
@@ -164,18 +166,20 @@ impl ComposePlugin {
         Ok(self.project(&record.workload, plan, over, env, tree, tool))
     }
 
-    /// Starts those that do not run, but for those that did what they were there for.
+    /// Starts those that do not run, but for those that did what they were there for. Whether there were any.
     async fn start_stopped(
         &self,
         containers: &[Container],
         replaced: &Replaced,
-    ) -> Result<(), DispatchError> {
+    ) -> Result<bool, DispatchError> {
+        let mut has_started = false;
         for container in containers.iter().filter(|container| container.is_startable()) {
             if replaced.has(container) || !self.is_done(container).await? {
                 self.image.start(&container.id).await?;
+                has_started = true;
             }
         }
-        Ok(())
+        Ok(has_started)
     }
 
     /// Compose renames a container before it makes the one that is to replace it.

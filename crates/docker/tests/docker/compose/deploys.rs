@@ -263,6 +263,16 @@ async fn what_shares_the_network_of_a_service_is_made_anew_with_it() {
     assert!(shared());
     shop.roll_back(&first.id).await;
     assert!(shared());
+    // Started again, it has a network of the same kind and another one.
+    shop.engine
+        .docker(&["stop", "--time", "0", &shop.container("db")]);
+    let interfaces = || {
+        shop.engine
+            .docker(&["exec", &shop.container("web"), "cat", "/proc/net/dev"])
+    };
+    assert!(!interfaces().contains("eth0"));
+    shop.deploy_well().await;
+    assert!(shared() && interfaces().contains("eth0"));
 }
 
 #[tokio::test]
