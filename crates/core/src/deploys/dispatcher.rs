@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::events::Hub;
 use super::flights::Flights;
-use super::kinds::require_ready;
+use super::kinds::{require_ready, require_ready_for};
 use super::ledger::Ledger;
 use super::order::Order;
 use super::{
@@ -210,7 +210,7 @@ impl Dispatcher {
         if let Some(row) = self.repeated(&order).await? {
             return Ok(row);
         }
-        require_ready(order.plugin.as_ref()).await?;
+        require_ready_for(order.plugin.as_ref(), &order.requested).await?;
         self.start(order).await
     }
 

@@ -42,12 +42,23 @@ async fn readiness(plugin: &dyn DispatchPlugin) -> Option<Readiness> {
     timeout(ASK_LIMIT, plugin.readiness()).await.ok()
 }
 
-/// Refuses a dispatch of a kind that lacks something. One that does not say in time is let go ahead: its dispatch will tell.
+/// Refuses a rollback of a kind that lacks something. One that does not say in time is let go ahead: its dispatch will tell.
 pub(super) async fn require_ready(plugin: &dyn DispatchPlugin) -> Result<(), DispatchRefusal> {
-    let missing = readiness(plugin).await.unwrap_or_default().missing;
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(DispatchRefusal::NotReady(missing))
+    refuse_for(readiness(plugin).await.unwrap_or_default().missing)
+}
+
+/// The same for a deploy of a reference.
+pub(super) async fn require_ready_for(
+    plugin: &dyn DispatchPlugin,
+    reference: &str,
+) -> Result<(), DispatchRefusal> {
+    let missing = timeout(ASK_LIMIT, plugin.missing_for(reference)).await;
+    refuse_for(missing.unwrap_or_default())
+}
+
+fn refuse_for(missing: Vec<String>) -> Result<(), DispatchRefusal> {
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(DispatchRefusal::NotReady(missing)),
     }
 }

@@ -181,9 +181,16 @@ pub trait DispatchPlugin: fmt::Debug + Send + Sync + 'static {
     fn strategy(&self, spec: &Spec) -> Option<Strategy>;
 
     /// What the kind finds on this machine, and what it lacks. An engine that is away is not lacking: it is reported by itself, and a
-    /// dispatch then fails with its marker. Asked before each dispatch; nothing is needed and nothing lacks unless a plugin says so.
+    /// dispatch then fails with its marker. Asked before each rollback; nothing is needed and nothing lacks unless a plugin says so.
     async fn readiness(&self) -> Readiness {
         Readiness::default()
+    }
+
+    /// What a deploy of this reference lacks on this machine, in sentences that say what to do: what [the kind](Self::readiness) lacks, unless
+    /// some references need more than others. Asked before each dispatch.
+    async fn missing_for(&self, reference: &str) -> Vec<String> {
+        let _ = reference;
+        self.readiness().await.missing
     }
 
     /// Finds out what the reference stands for now, and fetches it if need be. Touches nothing that runs. A [`Pin`](super::Pin) alone will do,

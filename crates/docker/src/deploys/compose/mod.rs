@@ -34,6 +34,7 @@ use super::repository::Repositories;
 use crate::DockerEngine;
 use containers::Container;
 use plan::ComposePlan;
+use source::Location;
 use tool::{Tool, Toolbox};
 
 const COMPOSE: &str = "compose";
@@ -96,6 +97,13 @@ impl ComposePlugin {
         self
     }
 
+    /// Runs this program instead of the `git` that is found on the `PATH`.
+    #[must_use]
+    pub fn with_git(mut self, program: impl Into<PathBuf>) -> Self {
+        self.repositories = self.repositories.with_program(program);
+        self
+    }
+
     /// How many bytes a repository may send at a time, and the files of a commit may have, 4 GiB by default. Linux alone keeps to the former.
     #[must_use]
     pub fn with_source_limit(mut self, bytes: u64) -> Self {
@@ -145,12 +153,20 @@ impl DispatchPlugin for ComposePlugin {
             Some(tool) => tool.lack(self.engine_api().await.as_deref()),
             None => Some(MISSING),
         };
-        // Most files are in no repository: to lack Git is no reason to refuse them.
+        // Most files are in no repository: the kind works without Git.
         let git = self.repositories.readiness().await;
         Readiness {
             uses: tool.iter().map(Tool::name).chain(git.uses).collect(),
             missing: missing.into_iter().map(str::to_owned).collect(),
         }
+    }
+
+    async fn missing_for(&self, reference: &str) -> Vec<String> {
+        let mut missing = self.readiness().await.missing;
+        if let Ok(Location::Repository(_)) = Location::parse(reference) {
+            missing.extend(self.repositories.readiness().await.missing);
+        }
+        missing
     }
 
     async fn resolve(&self, job: &Job) -> Result<Pinned, DispatchError> {

@@ -171,6 +171,10 @@ impl Shop {
 
     /// Begins a deploy of the spec as it is.
     pub(crate) async fn start(&self) -> Deploy {
+        self.try_start().await.unwrap()
+    }
+
+    pub(crate) async fn try_start(&self) -> Result<Deploy, DispatchRefusal> {
         let request = DispatchRequest {
             workload: self.workload.clone(),
             reference: None,
@@ -180,7 +184,7 @@ impl Shop {
             idempotency_key: None,
             force: false,
         };
-        self.dispatcher.dispatch(request).await.unwrap()
+        self.dispatcher.dispatch(request).await
     }
 
     pub(crate) async fn deploy(&self) -> Deploy {

@@ -150,6 +150,23 @@ async fn without_a_compose_the_operator_is_told_what_to_install() {
     }
 }
 
+#[tokio::test]
+async fn without_git_a_file_in_a_repository_is_refused_and_others_are_not() {
+    let Some(shop) = shop() else { return };
+    shop.publish_all();
+    let plugin = shop.plugin().with_git("/nonexistent/git");
+    let shop = shop.with_plugin(plugin);
+    shop.deploy_file(&shop.file(&[])).await;
+    let before = shop.lives();
+    shop.revise(shop.spec_of("https://127.0.0.1:1/team/app.git", &json!({}), &json!([])))
+        .await;
+    let Err(DispatchRefusal::NotReady(missing)) = shop.try_start().await else {
+        panic!("it needs git")
+    };
+    assert!(missing[0].contains("apt-get install git"), "{missing:?}");
+    assert_eq!(shop.lives(), before);
+}
+
 /// What is refused before a row is written: the field, and what is said of it.
 fn refusal(options: &Value, more: &Value) -> String {
     let mut spec =
