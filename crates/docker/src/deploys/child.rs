@@ -54,20 +54,6 @@ impl Limit {
     }
 }
 
-/// What a tool may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) time: Limit,
-    /// How long a file may become that it writes, in bytes; where it goes on, it is ended by a signal. Only Linux holds others to that.
-    pub(super) file: Option<u64>,
-}
-
-impl From<Limit> for Bounds {
-    fn from(time: Limit) -> Self {
-        Self { time, file: None }
-    }
-}
-
 /// What is done with the standard output of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
@@ -77,26 +63,21 @@ pub(super) enum Output {
     Kept(usize),
 }
 
-/// Runs a tool to its end. Its lines are told as they come. When this is dropped, or the tool takes longer than it may, it is killed with all
+/// Runs a tool to its end. Its lines are told as they come. When this is dropped, or the tool takes longer than `limit`, it is killed with all
 /// that it started.
 pub(super) async fn run(
     mut command: Command,
-    bounds: impl Into<Bounds>,
+    limit: Limit,
     output: Output,
     told: impl FnMut(&str) + Send,
 ) -> Result<Ended, Unended> {
-    let bounds = bounds.into();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     let child = command.spawn().map_err(|error| Unended::NotRun(error.kind()))?;
     // It may hold what the child is to be the only one to have.
     drop(command);
     let mut heard = Heard::new(output, told);
-    let group = Group(child);
-    if let Some(bytes) = bounds.file {
-        group.bound_files(bytes);
-    }
-    let status = group.follow(bounds.time, &mut heard).await?;
+    let status = Group(child).follow(limit, &mut heard).await?;
     Ok(Ended {
         status,
         output: heard.kept,
@@ -109,29 +90,6 @@ pub(super) async fn run(
 struct Group(Child);
 
 impl Group {
-    /// Those that it starts take it over. It has begun by now, and needs a moment longer until it can start any.
-    #[cfg(target_os = "linux")]
-    fn bound_files(&self, bytes: u64) {
-        use rustix::process::{Resource, Rlimit, prlimit};
-
-        let limit = Rlimit {
-            current: Some(bytes),
-            maximum: Some(bytes),
-        };
-        if let Some(leader) = self.leader() {
-            // It may have ended a moment ago.
-            let _ = prlimit(Some(leader), Resource::Fsize, limit);
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn bound_files(&self, _: u64) {}
-
-    /// `None` once it was waited for: its number may be another's by now.
-    fn leader(&self) -> Option<Pid> {
-        Pid::from_raw(self.0.id()?.cast_signed())
-    }
-
     async fn follow(
         mut self,
         limit: Limit,
@@ -158,7 +116,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader() {
+        // `None` once it was waited for: its number may be another's by now.
+        if let Some(leader) = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             // It may have ended a moment ago.
             let _ = kill_process_group(leader, Signal::KILL);
         }

@@ -104,7 +104,8 @@ impl ComposePlugin {
         self
     }
 
-    /// How many bytes a repository may send at a time, and the files of a commit may have, 4 GiB by default. Linux alone keeps to the former.
+    /// How many bytes a repository may send as one pack, and the files of a commit with its submodules may have together, 4 GiB by default. What
+    /// is fetched at a time is one pack, but from servers that give out plain files.
     #[must_use]
     pub fn with_source_limit(mut self, bytes: u64) -> Self {
         self.repositories = self.repositories.with_size_limit(bytes);

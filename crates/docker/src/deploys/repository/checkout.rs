@@ -137,22 +137,23 @@ impl Repositories {
 }
 
 impl Repository {
-    /// Makes sure that the files of a commit can be written: a few small objects may stand for more of them than any disk can hold.
-    pub(super) async fn measure(&self, commit: &Commit) -> Result<(), DispatchError> {
-        let too_much = |why: &str| DispatchError::new(FailureMarker::SourceInvalid, why);
-        let command =
-            self.local()
-                .printing(MAX_LISTING)
-                .args(["ls-tree", "-r", "-l", "--full-tree", commit.as_str()]);
-        let listed = match command.run().await {
-            Ok(listed) => listed,
-            Err(Fault::Unended(Unended::TooMuch)) => return Err(too_much("it has too many files")),
-            Err(fault) => return Err(self.failed("listing files", &fault)),
-        };
-        let bytes = listed.lines().filter_map(size_of).fold(0, u64::saturating_add);
-        match bytes > self.git.most {
-            true => Err(too_much("its files are too large")),
-            false => Ok(()),
+    /// How many bytes the files of a commit have. A few small objects may stand for more of them than any disk can hold: then it is refused.
+    pub(super) async fn measure(&self, commit: &Commit) -> Result<u64, DispatchError> {
+        let command = self.local().printing(MAX_LISTING).args([
+            "ls-tree",
+            "-r",
+            "-t",
+            "-l",
+            "--full-tree",
+            commit.as_str(),
+        ]);
+        match command.run().await {
+            Ok(listed) => Ok(listed.lines().filter_map(size_of).fold(0, u64::saturating_add)),
+            Err(Fault::Unended(Unended::TooMuch)) => Err(DispatchError::new(
+                FailureMarker::SourceInvalid,
+                "it has too many files",
+            )),
+            Err(fault) => Err(self.failed("listing files", &fault)),
         }
     }
 
@@ -194,7 +195,7 @@ impl Repository {
     }
 }
 
-/// The bytes of `100644 blob <number> <bytes>\t<path>`; a submodule has none.
+/// The bytes of `100644 blob <number> <bytes>\t<path>`; a folder and a submodule have none.
 fn size_of(line: &str) -> Option<u64> {
     let (before, _path) = line.split_once('\t')?;
     before.split_whitespace().next_back()?.parse().ok()

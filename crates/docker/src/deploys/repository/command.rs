@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::super::child::{self, Bounds, Limit, Output, Unended};
+use super::super::child::{self, Limit, Output, Unended};
 use super::{Access, RepositoryUrl};
 
 /// What git may print before it is taken for mad.
@@ -59,6 +59,11 @@ const SETTINGS: [(&str, &str); 20] = [
     ("http.lowSpeedLimit", "1"),
 ];
 
+/// The unit of `ulimit -f`, which POSIX defines, in bytes.
+const ULIMIT_BLOCK: u64 = 512;
+/// Sets bounds and becomes the command that follows.
+const BOUNDED: &str = r#"ulimit -c 0 && ulimit -f "$0" && exec "$@""#;
+
 /// Why a command gave no answer.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -78,7 +83,7 @@ pub(super) struct Git {
     pub(super) program: PathBuf,
     /// How long it may say nothing while it talks to a server.
     pub(super) silence: Duration,
-    /// How many bytes a server may send at a time: they come as one file.
+    /// How many bytes a server may send as one pack, and the files of a commit may have.
     pub(super) most: u64,
     /// Stands for the home folder, where no settings and no passwords are.
     pub(super) home: PathBuf,
@@ -87,17 +92,14 @@ pub(super) struct Git {
 impl Git {
     /// A command that touches no network, in the repository at `folder`.
     pub(super) fn local(&self, folder: &Path) -> GitCommand {
-        let mut command = self.bare();
-        command.inner.arg("--git-dir").arg(folder);
-        command
+        self.of(Command::new(&self.program)).within(folder)
     }
 
     /// A command that may ask the server of `url`, and shows it what `access` has for it. With a token no redirection is followed: git would
     /// take the token along.
     pub(super) fn remote(&self, folder: &Path, url: &RepositoryUrl, access: &Access) -> GitCommand {
-        let mut command = self.local(folder);
+        let mut command = self.of(self.bounded()).within(folder);
         command.server_silence = Some(self.silence);
-        command.file_limit = Some(self.most);
         command.setting("http.lowSpeedTime", &self.silence.as_secs().max(1).to_string());
         match access.header(url) {
             Some(header) => {
@@ -111,7 +113,19 @@ impl Git {
 
     /// A command without a repository.
     pub(super) fn bare(&self) -> GitCommand {
-        let mut inner = Command::new(&self.program);
+        self.of(Command::new(&self.program))
+    }
+
+    /// Git, with a bound to the files that it and all that it starts may write. Where one goes on it is ended by a signal, without a picture of
+    /// its memory, which holds the token.
+    fn bounded(&self) -> Command {
+        let mut shell = Command::new("/bin/sh");
+        let blocks = self.most.div_ceil(ULIMIT_BLOCK).to_string();
+        shell.args(["-c", BOUNDED, blocks.as_str()]).arg(&self.program);
+        shell
+    }
+
+    fn of(&self, mut inner: Command) -> GitCommand {
         inner.env_clear().current_dir("/");
         for name in HANDED_ON {
             if let Some(value) = std::env::var_os(name) {
@@ -137,7 +151,6 @@ impl Git {
             inner,
             settings: 0,
             server_silence: None,
-            file_limit: None,
             output_limit: MAX_OUTPUT,
         };
         SETTINGS
@@ -153,12 +166,15 @@ pub(super) struct GitCommand {
     settings: usize,
     /// How long a server may keep it waiting, if it talks to one.
     server_silence: Option<Duration>,
-    /// How long a file may become that it writes.
-    file_limit: Option<u64>,
     output_limit: usize,
 }
 
 impl GitCommand {
+    fn within(mut self, folder: &Path) -> Self {
+        self.inner.arg("--git-dir").arg(folder);
+        self
+    }
+
     /// Sets a setting for this command, through its environment, which other users of the host cannot read.
     fn setting(&mut self, key: &str, value: &str) {
         let n = self.settings;
@@ -196,11 +212,8 @@ impl GitCommand {
 
     /// Runs it to its end, and answers what it printed. It is ended, with all that it started, when this is dropped.
     pub(super) async fn run(self) -> Result<String, Fault> {
-        let bounds = Bounds {
-            time: Limit::Silence(self.server_silence.unwrap_or(LOCAL_SILENCE)),
-            file: self.file_limit,
-        };
-        let ended = child::run(self.inner, bounds, Output::Kept(self.output_limit), |_| {}).await;
+        let limit = Limit::Silence(self.server_silence.unwrap_or(LOCAL_SILENCE));
+        let ended = child::run(self.inner, limit, Output::Kept(self.output_limit), |_| {}).await;
         let ended = ended.map_err(|unended| match unended {
             Unended::TimedOut if self.server_silence.is_some() => Fault::Unheard,
             unended => Fault::Unended(unended),

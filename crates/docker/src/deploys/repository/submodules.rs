@@ -68,19 +68,29 @@ impl Repositories {
         into: PathBuf,
     ) -> Result<Vec<RepositoryUrl>, DispatchError> {
         let (mut wanted, mut used) = (Wanted::first(url, commit, into), Vec::new());
+        let mut left = self.git.most;
         while let Some(next) = wanted.next()? {
-            wanted.add(self.fill_one(&next, access).await?);
+            wanted.add(self.fill_one(&next, access, &mut left).await?);
             used.push(next.url);
         }
         Ok(used)
     }
 
-    /// Answers what is to be filled in. The repository is free again then: a submodule may be of the same.
-    async fn fill_one(&self, next: &Submodule, access: &Access) -> Result<Vec<Submodule>, DispatchError> {
+    /// Answers what is to be filled in. The repository is free again then: a submodule may be of the same. Of the bytes that are `left` to all
+    /// files together, those of this one are taken.
+    async fn fill_one(
+        &self,
+        next: &Submodule,
+        access: &Access,
+        left: &mut u64,
+    ) -> Result<Vec<Submodule>, DispatchError> {
         let repository = self.open(&next.url, access).await?;
         repository.obtain(&next.commit).await?;
         require_real(&next.into).await?;
-        repository.measure(&next.commit).await?;
+        let bytes = repository.measure(&next.commit).await?;
+        *left = left
+            .checked_sub(bytes)
+            .ok_or_else(|| invalid("the files are too large"))?;
         repository.write(&next.commit, &next.into).await?;
         repository.submodules(next).await
     }
