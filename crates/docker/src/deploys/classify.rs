@@ -159,7 +159,7 @@ const VANISHED: [&str; 4] = [
 
 /// Whether a build failed, not by what it does, but because a cached step vanished beneath it. Begun again it does not find that one any more.
 pub(super) fn has_lost_a_step(message: &str) -> bool {
-    VANISHED.iter().any(|words| message.contains(words))
+    VANISHED.iter().any(|words| message.starts_with(words))
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ pub(super) struct Service {
     pub(super) is_built: bool,
     /// Whether it says itself how long it may take to stop.
     pub(super) has_grace: bool,
-    /// How many containers it has, where that is no variable.
+    /// How many containers it has, where it says so itself and not by a variable.
     pub(super) replicas: Option<u64>,
 }
 

@@ -18,12 +18,12 @@ use shipslog_core::workloads::EnvVar;
 use tokio::process::Command;
 
 use super::super::child::{self, Limit, Output, Unended};
-use super::super::classify::{BUILD_ATTEMPTS, has_lost_a_step};
+use super::super::classify::BUILD_ATTEMPTS;
 use super::super::repository::Checkout;
 use super::file::{ComposeFile, FileError, PROJECT_NAME, limits};
 use super::plan::{ComposePlan, unusable};
 use super::rules::Place;
-use super::said::{BuildSteps, Doing, failed};
+use super::said::{BuildSteps, Doing, failed, has_lost_a_step};
 use super::tool::{Tool, Toolbox};
 use super::{COMPOSE, DEFINITION};
 use crate::{DockerEngine, labels};
@@ -236,9 +236,12 @@ impl Project {
         }
     }
 
-    /// By service, the hash of what the tool would make, which its containers carry as a label. One whose containers run and carry it is left
-    /// alone by [`up`](Self::up).
+    /// By service, the hash of what the tool would make, which its containers carry as a label: the first generation leaves those alone that run
+    /// and carry it. The newer one also looks at their networks and volumes, so that its hashes alone say nothing: there are none of it here.
     pub(super) async fn hashes(&self) -> Result<BTreeMap<String, String>, DispatchError> {
+        if !self.tool.is_first_generation() {
+            return Ok(BTreeMap::new());
+        }
         let arguments = ["config", "--hash=*"];
         let output = self.run(&arguments, Doing::Reading, READ_LIMIT, |_| {}).await?;
         let text = String::from_utf8_lossy(&output);

@@ -1,48 +1,103 @@
 //! Whose network, processes or volumes are others than before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use shipslog_core::deploys::PartName;
+use bollard::models::ContainerInspectResponse;
+use shipslog_core::deploys::{DispatchError, PartName};
+use shipslog_core::id::WorkloadId;
+use shipslog_core::time::Timestamp;
 
+use super::ComposePlugin;
 use super::containers::Container;
 use super::file::Service;
+use crate::deploys::classify::{Phase, failed};
 
-/// The services that were made anew or started again so far.
+/// The services that were made anew so far.
 #[derive(Debug, Default)]
-pub(super) struct Renewed {
-    made: BTreeSet<PartName>,
-    started: BTreeSet<PartName>,
-}
+pub(super) struct Renewed(BTreeSet<PartName>);
 
 impl Renewed {
-    /// Notes what became of a service's containers.
+    /// Notes what became of a service's containers. One that was made before and never started counts as new.
     pub(super) fn note(&mut self, service: &PartName, before: &[Container], after: &[Container]) {
-        let old = |container: &Container| before.iter().find(|old| old.id == container.id);
-        if after.iter().any(|container| old(container).is_none()) {
+        let is_old = |new: &Container| before.iter().any(|old| old.id == new.id && !old.is_fresh());
+        if !after.iter().all(is_old) {
             self.note_made(service);
-        }
-        if after
-            .iter()
-            .any(|container| old(container).is_some_and(|old| !old.runs()))
-        {
-            self.note_started(service);
         }
     }
 
     /// Notes that a service has other containers.
     pub(super) fn note_made(&mut self, service: &PartName) {
-        self.made.insert(service.clone());
-    }
-
-    /// Notes that containers of a service were started again: they have a new network, and the volumes from before.
-    pub(super) fn note_started(&mut self, service: &PartName) {
-        self.started.insert(service.clone());
+        self.0.insert(service.clone());
     }
 
     /// Whether containers of `sharer` that are there hold on to what is gone.
     pub(super) fn concerns(&self, sharer: &Service) -> bool {
-        let joined = self.made.union(&self.started);
-        joined.into_iter().any(|service| sharer.joins.contains(service))
-            || !sharer.takes_volumes_of.is_disjoint(&self.made)
+        let is_renewed = |service: &PartName| self.0.contains(service);
+        sharer
+            .joins
+            .iter()
+            .chain(&sharer.takes_volumes_of)
+            .any(is_renewed)
     }
+}
+
+impl ComposePlugin {
+    /// Whether one of the containers has the network or the processes of a container of the workload that is gone, or was started again since, by
+    /// whomever. What runs so reaches nobody.
+    pub(super) async fn is_cut_off(
+        &self,
+        workload: &WorkloadId,
+        sharer: &Service,
+        containers: &[Container],
+    ) -> Result<bool, DispatchError> {
+        if sharer.joins.is_empty() {
+            return Ok(false);
+        }
+        let mut owners = HashMap::new();
+        for owner in self.containers(workload).await? {
+            if sharer.joins.contains(&owner.service) {
+                let began = started_at(&self.inspect(&owner).await?);
+                owners.insert(owner.id, began);
+            }
+        }
+        for container in containers {
+            let inspected = self.inspect(container).await?;
+            let began = started_at(&inspected);
+            let is_gone = |owner: &String| match owners.get(owner) {
+                Some(owner) => container.runs() && *owner > began,
+                None => true,
+            };
+            if joined(&inspected).iter().any(is_gone) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the engine tells of a container.
+    pub(super) async fn inspect(
+        &self,
+        container: &Container,
+    ) -> Result<ContainerInspectResponse, DispatchError> {
+        let inspected = self.image.inspect(&container.id).await;
+        inspected.map_err(|fault| failed(Phase::Manage, &fault))
+    }
+}
+
+/// `None`, the earliest, where the engine does not say.
+fn started_at(container: &ContainerInspectResponse) -> Option<Timestamp> {
+    container.state.as_ref()?.started_at.as_ref()?.parse().ok()
+}
+
+/// The ids of the containers whose network or processes it has. What is named otherwise is none of the tool's.
+fn joined(container: &ContainerInspectResponse) -> Vec<String> {
+    let modes = container.host_config.as_ref().map(|host| {
+        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode];
+        modes.map(|mode| mode.as_ref()?.strip_prefix("container:"))
+    });
+    let owners = modes.into_iter().flatten().flatten();
+    owners
+        .filter(|owner| owner.len() == 64)
+        .map(str::to_owned)
+        .collect()
 }

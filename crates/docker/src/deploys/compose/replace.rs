@@ -8,7 +8,6 @@ use shipslog_core::deploys::{DispatchError, FailureMarker, Job, PartName, PartSt
 use shipslog_core::id::WorkloadId;
 use shipslog_core::secret::Secret;
 
-use super::super::classify::{Phase, failed};
 use super::super::image::gate::{Ending, Expected};
 use super::super::repository::Checkout;
 use super::ComposePlugin;
@@ -60,7 +59,7 @@ impl ComposePlugin {
         };
         let containers = self.containers(&job.workload).await?;
         if containers.iter().any(|container| is_as_planned(&work, container)) {
-            // Without them each service is left to the tool.
+            // Without them each service is left to the tool, which then says what is wrong.
             work.hashes = project.hashes().await.unwrap_or_default();
         }
         let mut noted = Replaced::of(&folder);
@@ -128,7 +127,7 @@ impl ComposePlugin {
         noted.note(&before).map_err(|error| no_folder(&error))?;
         self.remove_half_made(&before).await?;
         let own = &file.services[service];
-        let anew = renewed.concerns(own);
+        let anew = renewed.concerns(own) || self.is_cut_off(&job.workload, own, &before).await?;
         if anew || !is_left_alone(work, service, &before) {
             let grace = (!own.has_grace).then_some(job.spec.rollout.stop_timeout_s);
             let (project, name) = (work.project.clone(), service.clone());
@@ -152,8 +151,7 @@ impl ComposePlugin {
         container: &Container,
         is_proven: bool,
     ) -> Result<(), DispatchError> {
-        let inspected = self.image.inspect(&container.id).await;
-        let inspected = inspected.map_err(|fault| failed(Phase::Manage, &fault))?;
+        let inspected = self.inspect(container).await?;
         let ending = match work.file.must_end(&container.service) {
             true => Ending::Must,
             false if is_one_shot(&inspected) => Ending::May,

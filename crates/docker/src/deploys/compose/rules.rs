@@ -278,7 +278,7 @@ impl Reader<'_> {
         }
     }
 
-    /// How many containers it has; `None` if a variable says that.
+    /// How many containers it has; `None` if a variable or another service says that.
     fn replicas(&self) -> Option<u64> {
         let deploy = self
             .fields
@@ -286,7 +286,7 @@ impl Reader<'_> {
             .and_then(|deploy| deploy.get("replicas"));
         match self.fields.get("scale").or(deploy) {
             Some(count) => count.as_u64(),
-            None => Some(1),
+            None => (!self.fields.contains_key("extends")).then_some(1),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use shipslog_core::deploys::{DeployStep, DispatchError, FailureMarker, Progress};
 
-use super::super::classify::{Phase, classify};
+use super::super::classify::{self, Phase, classify};
 use crate::engine::Fault;
 
 /// What the tool is asked to do.
@@ -68,6 +68,14 @@ fn engine_said(phase: Phase, message: &str) -> FailureMarker {
         _ => 500,
     };
     classify(phase, &Fault::Answer { status, message })
+}
+
+/// Whether a line of the first generation tells that a build failed because a cached step vanished.
+pub(super) fn has_lost_a_step(line: &str) -> bool {
+    let failed = line.strip_prefix("ERROR: Service '");
+    failed
+        .and_then(|rest| rest.split_once("' failed to build : "))
+        .is_some_and(|(_service, error)| classify::has_lost_a_step(error))
 }
 
 /// How far a build is, read from its lines.
@@ -140,6 +148,21 @@ mod tests {
             FailureMarker::SourceInvalid
         );
         assert_eq!(failed(Doing::Building, port).marker(), FailureMarker::BuildFailed);
+    }
+
+    #[test]
+    fn only_the_tool_itself_can_say_that_a_step_vanished() {
+        let lost = "unable to find image \"sha256:35c6\"";
+        assert!(has_lost_a_step(&format!(
+            "ERROR: Service 'web' failed to build : {lost}"
+        )));
+        for other in [
+            lost,
+            "ERROR: Service 'web' failed to build : The command 'x' returned a non-zero code: 1",
+            "ERROR: No such service: web",
+        ] {
+            assert!(!has_lost_a_step(other), "{other}");
+        }
     }
 
     #[test]

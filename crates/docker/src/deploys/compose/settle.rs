@@ -39,7 +39,7 @@ impl ComposePlugin {
             Some(plan) => self.put_back(record, &plan, &replaced).await?,
             None => {
                 self.start_stopped(&self.containers(workload).await?, &replaced)
-                    .await?;
+                    .await?
             }
         }
         replaced.forget();
@@ -73,27 +73,22 @@ impl ComposePlugin {
         };
         let order = file.order().map_err(|error| super::plan::unusable(&error))?;
         self.remove_wrong(&kept).await?;
-        let mut renewed = Renewed::default();
-        let failed = self.put_back_each(&kept, &order, &mut renewed).await;
-        // A port may have been free only once those that come later were put back.
-        let left: Vec<PartName> = failed.into_iter().map(|(service, _)| service).collect();
-        let failed = self.put_back_each(&kept, &left, &mut renewed).await;
+        let mut failed = self.put_back_each(&kept, &order).await;
+        if !failed.is_empty() {
+            // A port may have been free only once those that come later were put back.
+            failed = self.put_back_each(&kept, &order).await;
+        }
         for container in self.containers(&record.workload).await? {
             self.restore_name(&container).await;
         }
-        failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+        failed.into_iter().next().map_or(Ok(()), Err)
     }
 
-    async fn put_back_each(
-        &self,
-        kept: &Kept<'_>,
-        services: &[PartName],
-        renewed: &mut Renewed,
-    ) -> Vec<(PartName, DispatchError)> {
-        let mut failed = Vec::new();
+    async fn put_back_each(&self, kept: &Kept<'_>, services: &[PartName]) -> Vec<DispatchError> {
+        let (mut failed, mut renewed) = (Vec::new(), Renewed::default());
         for service in services {
-            if let Err(error) = self.put_back_one(kept, service, renewed).await {
-                failed.push((service.clone(), error.of_part(service.clone())));
+            if let Err(error) = self.put_back_one(kept, service, &mut renewed).await {
+                failed.push(error.of_part(service.clone()));
             }
         }
         failed
@@ -113,7 +108,7 @@ impl ComposePlugin {
         let containers = self.of_service(&record.workload, service).await?;
         let is_right = |container: &Container| container.is_made_of(pin.content.as_str(), &definition);
         let own = &file.services[service];
-        let anew = renewed.concerns(own);
+        let anew = renewed.concerns(own) || self.is_cut_off(&record.workload, own, &containers).await?;
         let is_short = own
             .replicas
             .is_some_and(|count| (containers.len() as u64) < count);
@@ -126,10 +121,7 @@ impl ComposePlugin {
             let grace = (!own.has_grace).then_some(record.spec.rollout.stop_timeout_s);
             return self.project_of(kept).await?.up(service, anew, grace).await;
         }
-        if self.start_stopped(&containers, kept.replaced).await? {
-            renewed.note_started(service);
-        }
-        Ok(())
+        self.start_stopped(&containers, kept.replaced).await
     }
 
     /// Removes what a deploy made beside what is to be put back, so that names and ports are free again. Where there is nothing to be put
@@ -166,20 +158,18 @@ impl ComposePlugin {
         Ok(self.project(&record.workload, plan, over, env, tree, tool))
     }
 
-    /// Starts those that do not run, but for those that did what they were there for. Whether there were any.
+    /// Starts those that do not run, but for those that did what they were there for.
     async fn start_stopped(
         &self,
         containers: &[Container],
         replaced: &Replaced,
-    ) -> Result<bool, DispatchError> {
-        let mut has_started = false;
+    ) -> Result<(), DispatchError> {
         for container in containers.iter().filter(|container| container.is_startable()) {
             if replaced.has(container) || !self.is_done(container).await? {
                 self.image.start(&container.id).await?;
-                has_started = true;
             }
         }
-        Ok(has_started)
+        Ok(())
     }
 
     /// Compose renames a container before it makes the one that is to replace it.

@@ -9,7 +9,7 @@ use shipslog_core::deploys::{DispatchPlugin as _, FailureMarker};
 use shipslog_docker::{ComposePlugin, DockerEngine, EngineOptions};
 use tempfile::TempDir;
 
-use super::shop::{failure, shop};
+use super::shop::{Shop, failure, shop};
 
 /// Programs that stand in for the tools of other machines, and write down what they are told.
 struct Stand {
@@ -137,13 +137,52 @@ async fn each_generation_is_told_the_same_in_its_own_words() {
     }
 }
 
+/// It takes longer to start the tool than to replace a container.
+#[tokio::test]
+async fn the_tool_is_asked_to_replace_only_what_differs() {
+    let Some(shop) = shop() else { return };
+    shop.publish_all();
+    let stand = Stand::new().with("docker-compose", "exec /usr/bin/docker-compose \"$@\"");
+    let plugin = shop.plugin().with_path(stand.path());
+    let shop = shop.with_secret("env:KEY", "one").with_plugin(plugin);
+    let env_file = stand.path().join("api.env");
+    fs::write(&env_file, "LEVEL=info\n").unwrap();
+    let file = shop.file(&[
+        ("api", &json!({"env_file": ["api.env"]})),
+        ("web", &json!({"environment": ["KEY"]})),
+    ]);
+    fs::write(stand.path().join("compose.yaml"), file).unwrap();
+    let env = json!([{"name": "KEY", "secret": "env:KEY"}]);
+    shop.revise(shop.spec_of(stand.path().to_str().unwrap(), &json!({}), &env))
+        .await;
+    let replaced = async |shop: &Shop| {
+        let before = stand.told().len();
+        shop.deploy_well().await;
+        let told = stand.told().split_off(before);
+        let ups = told.iter().filter(|told| told.contains(" up "));
+        let services = ups.filter_map(|told| told.rsplit(' ').next().map(str::to_owned));
+        services.collect::<Vec<_>>()
+    };
+    assert_eq!(replaced(&shop).await, ["db", "api", "web"]);
+    assert!(replaced(&shop).await.is_empty());
+    fs::write(&env_file, "LEVEL=debug\n").unwrap();
+    assert_eq!(replaced(&shop).await, ["api"]);
+    assert!(shop.inspect("api", "{{.Config.Env}}").contains("LEVEL=debug"));
+    shop.engine.docker(&["kill", &shop.container("db")]);
+    assert_eq!(replaced(&shop).await, ["db"]);
+    let plugin = shop.plugin().with_path(stand.path());
+    let shop = shop.with_secret("env:KEY", "two").with_plugin(plugin);
+    assert_eq!(replaced(&shop).await, ["web"]);
+    assert!(shop.inspect("web", "{{.Config.Env}}").contains("KEY=two"));
+}
+
 #[tokio::test]
 async fn a_build_whose_cached_step_vanished_is_begun_again() {
     let Some(shop) = shop() else { return };
     let stand = Stand::new();
     let answers = format!(
         "case \"$*\" in\n\"version --short\") echo 1.29.2;;\n*\" config\") echo '{}';;\n\
-        *\" build web\") [ -e {gone} ] || {{ : > {gone}; echo 'unable to find image \"sha256:35c6\"' >&2; exit 1; }}; echo no >&2; exit 1;;\n\
+        *\" build web\") [ -e {gone} ] || {{ : > {gone}; echo \"ERROR: Service 'web' failed to build : unable to find image \\\"sha256:35c6\\\"\" >&2; exit 1; }}; echo no >&2; exit 1;;\n\
         *) exit 1;;\nesac",
         json!({"services": {"web": {"image": "made:1"}}}),
         gone = stand.path().join("gone").display(),
