@@ -7,6 +7,7 @@ use serde_json::Value;
 use shipslog_core::deploys::{DispatchError, FailureMarker, Job, PartName, PartStep};
 use shipslog_core::id::WorkloadId;
 use shipslog_core::secret::Secret;
+use tracing::debug;
 
 use super::super::image::gate::{Ending, Expected};
 use super::super::repository::Checkout;
@@ -59,8 +60,14 @@ impl ComposePlugin {
         };
         let containers = self.containers(&job.workload).await?;
         if containers.iter().any(|container| is_as_planned(&work, container)) {
-            // Without them each service is left to the tool, which then says what is wrong.
-            work.hashes = project.hashes().await.unwrap_or_default();
+            work.hashes = project.hashes().await.unwrap_or_else(|error| {
+                // Then each service is left to the tool, which says what is wrong.
+                debug!(
+                    marker = error.marker().as_str(),
+                    "what Compose would make is not known"
+                );
+                BTreeMap::new()
+            });
         }
         let mut noted = Replaced::of(&folder);
         self.replace_each(&work, &mut noted).await?;

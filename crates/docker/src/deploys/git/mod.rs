@@ -57,8 +57,8 @@ const CONTEXT_LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 ///
 /// The engine builds, with the builder that it had before `BuildKit`, so that Dockerfiles cannot use what only that one knows. `.dockerignore`
 /// is followed. Base images come from the engine if it has them; else they are pulled, with the credentials of the Docker client. Equal steps
-/// are taken from the engine's own build cache, so that building a commit again gives the same image as long as that lasts. A build is tried five times at most
-/// when somebody removes images while it looks for such steps, which that builder takes amiss.
+/// are taken from the engine's own build cache, so that building a commit again gives the same image as long as that lasts. A build is tried five
+/// times at most when somebody removes images while it looks for such steps, which that builder takes amiss.
 /// Images are labelled with `org.opencontainers.image.revision` and `.source`, named `shipslog/<workload>:<commit>-<image>`, so that pruning
 /// dangling images leaves them alone, and never removed.
 ///
