@@ -66,7 +66,7 @@ const overflow = (page) =>
 const PAGES = {
   apps: async (page) => {
     await page.goto(`${server.url}/#/`);
-    await page.getByRole('link', { name: 'shop' }).waitFor();
+    await page.getByRole('link', { name: 'shop', exact: true }).waitFor();
   },
   app: async (page) => {
     await page.goto(`${server.url}/#/apps/${app}`);
@@ -146,7 +146,7 @@ test('the language can be changed, and stays for the tab', async (t) => {
 test('every way leads somewhere with the keyboard alone', async (t) => {
   const { page } = await Visit.open(t, browser, server);
   await page.goto(server.signIn());
-  const link = page.getByRole('link', { name: 'shop' });
+  const link = page.getByRole('link', { name: 'shop', exact: true });
   await link.waitFor();
   const focused = () => link.evaluate((one) => one === document.activeElement);
   for (let i = 0; i < 40 && !(await focused()); i += 1) await page.keyboard.press('Tab');
