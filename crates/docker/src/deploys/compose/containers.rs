@@ -162,6 +162,15 @@ impl ComposePlugin {
         }
     }
 
+    /// What the engine tells of a container.
+    pub(super) async fn inspect(
+        &self,
+        container: &Container,
+    ) -> Result<ContainerInspectResponse, DispatchError> {
+        let inspected = self.image.inspect(&container.id).await;
+        inspected.map_err(|fault| failed(Phase::Manage, &fault))
+    }
+
     /// The project's name, from what there is of it: a workload may be renamed, and its volumes are found by this name.
     pub(super) async fn known_project(&self, workload: &WorkloadId) -> Result<Option<String>, DispatchError> {
         let containers = self.containers(workload).await?;

@@ -10,7 +10,6 @@ use shipslog_core::time::Timestamp;
 use super::ComposePlugin;
 use super::containers::Container;
 use super::file::Service;
-use crate::deploys::classify::{Phase, failed};
 
 /// The services that were made anew so far.
 #[derive(Debug, Default)]
@@ -72,15 +71,6 @@ impl ComposePlugin {
             }
         }
         Ok(false)
-    }
-
-    /// What the engine tells of a container.
-    pub(super) async fn inspect(
-        &self,
-        container: &Container,
-    ) -> Result<ContainerInspectResponse, DispatchError> {
-        let inspected = self.image.inspect(&container.id).await;
-        inspected.map_err(|fault| failed(Phase::Manage, &fault))
     }
 }
 

@@ -76,7 +76,7 @@ impl Repositories {
         self
     }
 
-    /// How many bytes a server may send at a time, and the files of a commit may have.
+    /// How many bytes a server may send as one pack, and the files of a commit may have.
     pub(in crate::deploys) fn with_size_limit(mut self, bytes: u64) -> Self {
         self.git.most = bytes;
         self
