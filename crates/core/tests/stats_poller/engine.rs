@@ -1,7 +1,7 @@
 //! An engine that does as it is told, and remembers what it was asked; and a poller on it.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub(crate) struct FakeEngine {
     pub(crate) away: AtomicBool,
     /// Answers nothing.
     pub(crate) hangs: AtomicBool,
+    /// How many milliseconds a list is under way.
+    pub(crate) late: AtomicU64,
     /// Loses each event.
     pub(crate) mute: AtomicBool,
     /// Containers that are not read in time.
@@ -94,6 +96,7 @@ impl FakeEngine {
             containers: Mutex::default(),
             away: AtomicBool::default(),
             hangs: AtomicBool::default(),
+            late: AtomicU64::default(),
             mute: AtomicBool::default(),
             stuck: Mutex::default(),
             events: broadcast::Sender::new(1_024),
@@ -240,7 +243,9 @@ impl Inventory for FakeEngine {
     async fn containers(&self) -> Result<Vec<Container>, EngineUnavailable> {
         self.lists.lock().unwrap().push(self.elapsed());
         self.reach().await?;
-        Ok(self.containers.lock().unwrap().clone())
+        let listed = self.containers.lock().unwrap().clone();
+        sleep(Duration::from_millis(self.late.load(SeqCst))).await;
+        Ok(listed)
     }
 
     async fn lives(&self, ids: &[ContainerId]) -> Vec<Option<Life>> {

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use shipslog_core::stats::Point;
+use tokio::time::sleep;
 
-use crate::engine::{Rig, id, seconds};
+use crate::engine::{FakeEngine, Rig, id, seconds};
 
 /// Seconds between one and the next, rounded.
 fn gaps(times: &[Duration]) -> Vec<u64> {
@@ -26,6 +27,33 @@ async fn a_change_that_no_event_told_is_noticed() {
     rig.engine.unpause("web");
     seconds(11).await;
     assert!(rig.ask("web").await.is_running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_under_way_undoes_nothing_that_was_told_meanwhile() {
+    let rig = Rig::new();
+    let engine = &rig.engine;
+    engine.run("web", "shop");
+    rig.ask("web").await;
+    engine.late.store(3_000, SeqCst);
+    type Action = fn(&FakeEngine, &str);
+    let table: [(&str, Action, bool); 4] = [
+        ("stop", FakeEngine::stop, false),
+        ("start", FakeEngine::start, true),
+        ("pause", FakeEngine::pause, false),
+        ("removal", FakeEngine::remove, false),
+    ];
+    for (name, action, running) in table {
+        engine.forget();
+        while engine.lists.lock().unwrap().is_empty() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        action(engine, "web");
+        for _ in 0..100 {
+            sleep(Duration::from_millis(100)).await;
+            assert_eq!(rig.ask("web").await.is_running, running, "{name}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,5 @@
 //! Knowing what the engine's containers do: its events for what changes, and its list as a check.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -48,11 +47,7 @@ impl Inner {
         if self.is_active() {
             return;
         }
-        // By the time it is needed again it would be old.
-        self.listing.send_modify(|listing| {
-            listing.asked = None;
-            listing.containers = Arc::default();
-        });
+        self.listing.send_modify(Listing::forget);
         tokio::select! {
             () = self.until_active() => {}
             () = self.relist.notified() => {}
@@ -62,18 +57,17 @@ impl Inner {
     /// Lists once, and says whether the engine answered.
     async fn list(&self) -> bool {
         let asked = Instant::now();
+        self.listing.send_if_modified(|listing| {
+            listing.begin();
+            false
+        });
         let listed = timeout(LIST_TIME, self.inventory.containers()).await;
         let containers = match listed {
             Ok(Ok(containers)) => Some(self.owned(containers).await),
             Ok(Err(_)) | Err(_) => None,
         };
         let answered = containers.is_some();
-        self.listing.send_modify(|listing| {
-            listing.asked = Some((asked, answered));
-            if let Some(containers) = containers {
-                listing.containers = Arc::new(containers);
-            }
-        });
+        self.listing.send_modify(|listing| listing.end(asked, containers));
         if answered {
             self.wanted().keep_listed(&self.listing.borrow());
         }

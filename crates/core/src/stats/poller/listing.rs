@@ -1,5 +1,6 @@
 //! What the engine's containers do, as far as is known.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ pub(super) struct Listing {
     /// When the engine was asked last of what it answered or failed to, and which; `None` before that.
     pub(super) asked: Option<(Instant, bool)>,
     pub(super) containers: Arc<Vec<Listed>>,
+    /// The last change of each container that was told of since the engine was asked for the next list, which may be from before it.
+    told: HashMap<ContainerId, ContainerChange>,
 }
 
 /// What an engine calls a short id.
@@ -65,19 +68,44 @@ impl Listing {
         matches!(self.asked, Some((_, false)))
     }
 
+    /// The engine is about to be asked for a list.
+    pub(super) fn begin(&mut self) {
+        self.told.clear();
+    }
+
+    /// Takes up what the engine answered, or that it did not. What it told meanwhile is still so.
+    pub(super) fn end(&mut self, asked: Instant, containers: Option<Vec<Listed>>) {
+        self.asked = Some((asked, containers.is_some()));
+        let told = std::mem::take(&mut self.told);
+        if let Some(containers) = containers {
+            self.containers = Arc::new(containers);
+            told.iter().for_each(|(id, change)| self.change(id, *change));
+        }
+    }
+
+    /// Nobody needs it any more, and by the time somebody does it would be old.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Says of a container what an event told; a container that is not listed has to be listed first.
     pub(super) fn apply(&mut self, event: &ContainerEvent) {
+        if event.change != ContainerChange::Other {
+            self.told.insert(event.id.clone(), event.change);
+            self.change(&event.id, event.change);
+        }
+    }
+
+    fn change(&mut self, id: &ContainerId, change: ContainerChange) {
         let containers = Arc::make_mut(&mut self.containers);
-        let state = match event.change {
-            ContainerChange::Removed => return containers.retain(|listed| listed.container.id != event.id),
+        let state = match change {
+            ContainerChange::Removed => return containers.retain(|listed| listed.container.id != *id),
             ContainerChange::Started | ContainerChange::Unpaused => ContainerState::Running,
             ContainerChange::Stopped => ContainerState::Exited,
             ContainerChange::Paused => ContainerState::Paused,
             ContainerChange::Other => return,
         };
-        let changed = containers
-            .iter_mut()
-            .find(|listed| listed.container.id == event.id);
+        let changed = containers.iter_mut().find(|listed| listed.container.id == *id);
         if let Some(listed) = changed {
             listed.container.state = state;
         }
