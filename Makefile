@@ -1,7 +1,7 @@
 # The commands of this project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser dashboard openapi check unit lint doc deny bench compare
+.PHONY: help run test test-browser dashboard openapi check unit lint doc deny bench bench-dashboard compare
 
 CARGO ?= cargo
 NPM ?= npm
@@ -10,7 +10,7 @@ dashboard := crates/http/dashboard
 dashboard_sources := $(shell find $(dashboard) \( -name node_modules -o -name dist -o -name schema.d.ts \) -prune -o -type f -print)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(if $(shell command -v $(NPM)),dashboard) ## build in release and start the example server; ARGS="--listen ..." passes flags
 	$(CARGO) run --release --example server -- $(ARGS)
@@ -55,6 +55,9 @@ deny: ## licences, sources and banned crates, if cargo-deny is installed
 
 bench: ## the benchmarks; ARGS="--bench aggregation" picks one
 	$(CARGO) bench --workspace $(ARGS)
+
+bench-dashboard: ## the longest tasks of the browser while it shows a week, and two hundred apps
+	tests/env/run-tests.sh --browser --bench
 
 compare: ## measure beside other monitors and stores, and write the table in benches/README.md
 	benches/compare.sh $(ARGS)

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 
 import { Visit, launch } from './lib/browser.mjs';
 import { docker, ends, forget, push, serves } from './lib/docker.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { dockerConfig, registry, unique } from './lib/environment.mjs';
 import { eventually } from './lib/eventually.mjs';
 import { ADMIN, Server, VIEWER, freePort, published, served, spec } from './lib/server.mjs';
@@ -177,7 +178,7 @@ test('the layers and bytes of a running deploy are told as they come', async (t)
   await forget(reference);
   const host = await slow(t, registry, 2 * MIB);
   const slowly = await Server.start({ config: await alsoAt(host) });
-  t.after(() => slowly.stop());
+  atEnd(t, () => slowly.stop());
   const id = await slowly.create(spec(unique('large'), reference.replace(registry, host)));
 
   const { page } = await Visit.open(t, browser, slowly);

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { Visit, launch } from './lib/browser.mjs';
 import { Cuttable } from './lib/cuttable.mjs';
 import { push, serves } from './lib/docker.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { engine, unique } from './lib/environment.mjs';
 import { eventually } from './lib/eventually.mjs';
 import { Server, spec } from './lib/server.mjs';
@@ -30,7 +31,7 @@ describe('what goes away', { concurrency: true }, () => {
   test('without the engine the page says so, shows what is known, and takes it up again', async (t) => {
     const line = await Cuttable.before(t, engine);
     const server = await Server.start({ docker: line.address });
-    t.after(() => server.stop());
+    atEnd(t, () => server.stop());
     const name = unique('cut');
     const id = await server.create(spec(name, image));
     await server.deploy(id);
@@ -61,7 +62,7 @@ describe('what goes away', { concurrency: true }, () => {
 
   test('a server that is started anew finds its page waiting', async (t) => {
     const server = await Server.start();
-    t.after(() => server.stop());
+    atEnd(t, () => server.stop());
     const name = unique('waits');
     await server.create(spec(name, image));
     const visit = await Visit.open(t, browser, server);

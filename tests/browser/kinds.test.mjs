@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { Visit, launch } from './lib/browser.mjs';
 import { docker, ends, push, serves } from './lib/docker.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { unique } from './lib/environment.mjs';
 import { eventually } from './lib/eventually.mjs';
 import { Server, freePort, served } from './lib/server.mjs';
@@ -88,7 +89,7 @@ test('a Compose file is typed in, deployed, and told service by service', async 
   await page.locator('summary', { hasText: 'How it is deployed' }).click();
   await page.getByLabel('Must run for, s').fill('1');
   const id = await create(page);
-  t.after(() => server.api(`/workloads/${id}`, { method: 'DELETE' }));
+  atEnd(t, () => server.api(`/workloads/${id}`, { method: 'DELETE' }));
 
   const row = await deploy(page, id, async (dialog) => {
     assert.equal(await dialog.getByLabel(/reference/i).count(), 0, 'there is nothing to choose');
@@ -142,7 +143,7 @@ test('a Git reference is typed in by its parts, and taken apart again', async (t
   await page.getByLabel('Name', { exact: true }).last().fill('VERSION');
   await page.getByLabel('Value', { exact: true }).fill('1');
   const id = await create(page);
-  t.after(() => server.api(`/workloads/${id}`, { method: 'DELETE' }));
+  atEnd(t, () => server.api(`/workloads/${id}`, { method: 'DELETE' }));
   const { spec } = await server.workload(id);
   assert.equal(spec.source.reference, 'https://git.example/team/app.git#v1:services/api');
   assert.equal(spec.source.options.dockerfile, 'docker/Dockerfile');
@@ -166,7 +167,7 @@ test('a kind that lacks something can be chosen, and says what it lacks before a
   await page.getByLabel('Image reference').fill(image);
   await page.getByLabel('Replicas replaced at a time').fill('2');
   const id = await create(page);
-  t.after(() => server.api(`/workloads/${id}`, { method: 'DELETE' }));
+  atEnd(t, () => server.api(`/workloads/${id}`, { method: 'DELETE' }));
   assert.equal((await server.workload(id)).spec.source.options.parallelism, 2);
   await page.getByRole('button', { name: 'Deploy', exact: true }).click();
   const dialog = page.getByRole('dialog');

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 
 import { Visit, launch } from './lib/browser.mjs';
 import { ends, push, remove, serves, start } from './lib/docker.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { screenshots, unique } from './lib/environment.mjs';
 import { eventually } from './lib/eventually.mjs';
 import { ADMIN, Server, freePort, published, spec } from './lib/server.mjs';
@@ -171,7 +172,7 @@ test('hostile names are text', async (t) => {
   const names = ['<script>window.hacked=1</script><img src=x onerror="window.hacked=1">', '\u202Egnp.live\u202C مرحبا', 'n'.repeat(300)];
   const project = (name) => start(image, '--label', `com.docker.compose.project=${name}`);
   const containers = await Promise.all(names.map(project));
-  t.after(() => remove(...containers));
+  atEnd(t, () => remove(...containers));
   const note = `</p><script>window.hacked=1</script> \u202Eback ${'w'.repeat(300)}`;
   await server.deploy(app, { note });
 

@@ -3,6 +3,7 @@
 #
 #   tests/env/browser.sh            all of them
 #   tests/env/browser.sh ARGS...    those in a browser: node --test ARGS...
+#   tests/env/browser.sh --bench    how long the browser is busy, instead
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -15,5 +16,11 @@ if (($# == 0)); then
     npm --prefix "$dashboard" test
 fi
 examples=${CARGO_TARGET_DIR:-$PWD/target}/debug/examples
+if [[ ${1-} == --bench ]]; then
+    files=(benches/dashboard.mjs)
+    shift
+else
+    files=(--test-concurrency=2 --test-timeout=600000 tests/browser/*.test.mjs)
+fi
 SHIPSLOG_TEST_SERVER=$examples/server SHIPSLOG_TEST_FILL=$examples/fill \
-    node --test --test-reporter=spec --test-concurrency=2 --test-force-exit --test-timeout=180000 "$@" tests/browser/*.test.mjs
+    node --test --test-reporter=spec --test-force-exit "$@" "${files[@]}"

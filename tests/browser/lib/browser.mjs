@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
+import { atEnd } from './ends.mjs';
 import { screenshots } from './environment.mjs';
 
 const QUIET = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -29,7 +30,7 @@ export class Visit {
     const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 }, ...options });
     context.setDefaultTimeout(15_000);
     const visit = new Visit(context, await context.newPage(), new URL(server.url).origin);
-    t.after(() => visit.#end(t));
+    atEnd(t, () => visit.#end(t));
     return visit;
   }
 

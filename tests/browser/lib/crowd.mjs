@@ -2,6 +2,8 @@
 
 import { createServer } from 'node:http';
 
+import { atEnd } from './ends.mjs';
+
 const began = Date.now();
 const id = (i) => i.toString(16).padStart(64, '0');
 
@@ -58,7 +60,7 @@ export async function crowd(t, many) {
     return response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
+  atEnd(t, () => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
   });

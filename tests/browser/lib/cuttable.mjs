@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { atEnd } from './ends.mjs';
 import { Lines } from './lines.mjs';
 
 export class Cuttable {
@@ -20,7 +21,7 @@ export class Cuttable {
     cuttable.#behind = engine.replace(/^unix:\/\//, '');
     cuttable.address = `unix://${cuttable.#path}`;
     await cuttable.mend();
-    t.after(() => cuttable.cut());
+    atEnd(t, () => cuttable.cut());
     return cuttable;
   }
 

@@ -1,37 +1,38 @@
-// What a page costs the browser: long tasks, memory, and bytes on the line.
+// What a page costs the browser: changes of what it shows, and memory.
 
-import { pause } from './eventually.mjs';
-
-/** Notes every task of more than 50 ms from now on. */
-export const watchTasks = (page) =>
+/** Counts what changes in the document from now on. */
+export const watchChanges = (page) =>
   page.evaluate(() => {
-    window.longTasks = [];
-    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: 'longtask' });
+    window.changes = { elements: 0, others: 0 };
+    const count = ({ addedNodes, removedNodes }) => [...addedNodes, ...removedNodes].filter((node) => node.nodeType === Node.ELEMENT_NODE).length;
+    const note = (records) => {
+      for (const record of records) {
+        const elements = count(record);
+        window.changes.elements += elements;
+        if (elements === 0) window.changes.others += 1;
+      }
+    };
+    new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
   });
 
-/** Does something, and gives the longest task of more than 50 ms that it took; 0 if there was none. */
-export async function longestTask(page, act) {
-  await page.evaluate(() => (window.longTasks.length = 0));
+/** Does something, and gives how many elements came or went, and how many texts and attributes changed, until the next frame was drawn. */
+export async function changesBy(page, act) {
+  await page.evaluate(() => Object.assign(window.changes, { elements: 0, others: 0 }));
   await act();
-  // Entries come a moment after their tasks.
-  await pause(300);
-  return page.evaluate(() => Math.max(0, ...window.longTasks));
+  return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve({ ...window.changes })))));
 }
 
-/**
- * Does something several times, and gives the longest task of the best of them: what the page itself needs. Other programs on the
- * machine make a task look longer, and never shorter.
- */
-export async function leastOf(times, page, act) {
-  const longest = [];
-  for (let i = 0; i < times && !longest.includes(0); i += 1) longest.push(await longestTask(page, () => act(i)));
-  return Math.min(...longest);
-}
+/** How often the browser worked out where things are, since the page was opened. The session's domain `Performance` is enabled. */
+export const layouts = (session) => metric(session, 'LayoutCount');
 
 /** What is alive in a page once what is not was taken away. */
 export async function alive(session) {
   await session.send('HeapProfiler.collectGarbage');
+  const [heap, nodes, listeners] = await Promise.all(['JSHeapUsedSize', 'Nodes', 'JSEventListeners'].map((name) => metric(session, name)));
+  return { heap, nodes, listeners };
+}
+
+async function metric(session, name) {
   const { metrics } = await session.send('Performance.getMetrics');
-  const value = (name) => metrics.find((metric) => metric.name === name).value;
-  return { heap: value('JSHeapUsedSize'), nodes: value('Nodes'), listeners: value('JSEventListeners') };
+  return metrics.find((metric) => metric.name === name).value;
 }

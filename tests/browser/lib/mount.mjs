@@ -2,6 +2,8 @@
 
 import { createServer, request } from 'node:http';
 
+import { atEnd } from './ends.mjs';
+
 /** Serves `server` below `prefix`, also its WebSockets; gives its address. */
 export async function mount(t, server, prefix) {
   const behind = new URL(server.url);
@@ -36,7 +38,7 @@ export async function mount(t, server, prefix) {
     passed.end();
   });
   await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
+  atEnd(t, () => {
     proxy.closeAllConnections();
     return new Promise((resolve) => proxy.close(resolve));
   });

@@ -3,6 +3,7 @@
 import { connect, createServer } from 'node:net';
 import { Transform } from 'node:stream';
 
+import { atEnd } from './ends.mjs';
 import { pause } from './eventually.mjs';
 import { Lines } from './lines.mjs';
 
@@ -22,7 +23,7 @@ export async function slow(t, behind, rate) {
   const lines = new Lines();
   const server = createServer((front) => lines.join(front, connect(Number(port), host), throttle(rate)));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
+  atEnd(t, () => {
     lines.cut();
     return new Promise((resolve) => server.close(resolve));
   });
