@@ -43,7 +43,7 @@ describe('what goes away', { concurrency: true }, () => {
     await mark(page);
 
     await line.cut();
-    await page.getByText('The container engine does not answer').first().waitFor({ timeout: 25_000 });
+    await page.getByText('The container engine does not answer').first().waitFor({ timeout: 60_000 });
     const row = page.getByRole('list', { name: 'Deploy history' }).getByRole('listitem').first();
     assert.match(await row.textContent(), /succeeded/);
     const rollBack = row.getByRole('button', { name: /^Roll back/ });
@@ -55,7 +55,7 @@ describe('what goes away', { concurrency: true }, () => {
 
     await line.mend();
     await page.getByRole('button', { name: 'Try again' }).first().click();
-    await page.getByText('The container engine does not answer').waitFor({ state: 'detached', timeout: 25_000 });
+    await page.getByText('The container engine does not answer').waitFor({ state: 'detached', timeout: 60_000 });
     await eventually('a state that is known', async () => (await app.textContent()).includes('running'));
     assert.ok(await isSame(page));
   });
@@ -74,12 +74,12 @@ describe('what goes away', { concurrency: true }, () => {
     await mark(page);
 
     await server.stop();
-    await page.getByRole('alert').getByText('The server does not answer').waitFor({ timeout: 25_000 });
+    await page.getByRole('alert').getByText('The server does not answer').waitFor({ timeout: 60_000 });
     assert.ok(await page.getByRole('link', { name }).isVisible(), 'what was loaded stays');
 
     await server.start();
-    await page.getByRole('alert').getByText('The server does not answer').waitFor({ state: 'detached', timeout: 25_000 });
-    await live(page).waitFor({ timeout: 25_000 });
+    await page.getByRole('alert').getByText('The server does not answer').waitFor({ state: 'detached', timeout: 60_000 });
+    await live(page).waitFor({ timeout: 60_000 });
     assert.ok(await isSame(page));
   });
 });

@@ -367,7 +367,7 @@ fn an_engine_lost_in_the_middle_of_a_pull_is_unavailable_and_taken_up_again() {
     site.proxy.restore();
     site.failed_with(&row, "engine_unavailable");
     let reference = site.push(ImageSpec::web("v4"), "4");
-    assert!(wait_until(Duration::from_secs(20), || site
+    assert!(wait_until(Duration::from_secs(60), || site
         .admin
         .get("/api/system")
         .1["engine"]["available"]

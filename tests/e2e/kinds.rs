@@ -164,7 +164,7 @@ fn a_compose_project_is_deployed_and_rolled_back_as_a_whole() {
         last.is_some_and(|point| point["containers"] == 2)
     };
     assert!(
-        wait_until(Duration::from_secs(20), counted),
+        wait_until(Duration::from_secs(60), counted),
         "its containers are not summed up"
     );
     assert_eq!(site.admin.delete(&format!("/api/workloads/{id}")).0, 204);

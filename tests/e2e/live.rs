@@ -103,7 +103,7 @@ fn a_container_is_read_at_once_and_goes_on_from_a_cursor() {
         read.extend(next["metrics"].as_array().unwrap().clone());
         read.len() >= 3
     };
-    assert!(wait_until(Duration::from_secs(15), burning));
+    assert!(wait_until(PATIENCE, burning));
     let times: Vec<i64> = read
         .iter()
         .map(|metric| metric["timestamp"].as_i64().unwrap())
@@ -160,10 +160,10 @@ fn a_stream_tells_at_once_and_then_each_tick_also_of_a_container_made_anew() {
     let begun = Instant::now();
     let mut socket = open_socket(&scene.server.address, &path, &[("authorization", &bearer)]).unwrap();
     let first = message(&mut socket);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert_eq!(first["containers"], 1, "{first}");
     let points: Vec<Value> = (0..4).map(|_| message(&mut socket)).collect();
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert!(
         points
             .windows(2)
@@ -184,7 +184,7 @@ fn a_stream_tells_at_once_and_then_each_tick_also_of_a_container_made_anew() {
         (&json!(true), &json!(1)),
         "{live}"
     );
-    assert!(live["age_ms"].as_u64().is_some_and(|age| age < 5_000), "{live}");
+    assert!(live["age_ms"].as_u64().is_some_and(|age| age < 30_000), "{live}");
 
     scene.engine.docker(&["rm", "--force", &scene.id]);
     let gone = (0..10).any(|_| message(&mut socket)["containers"] == 0);
@@ -236,7 +236,7 @@ fn a_ticket_opens_its_stream_and_the_end_of_the_server_closes_it() {
     });
     let Scene { server, .. } = scene;
     assert_eq!(server.terminate().code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert_eq!(closed.join().unwrap(), Some(1001));
 }
 

@@ -120,7 +120,7 @@ fn an_image_is_deployed_fails_rolls_back_and_is_charted() {
     assert_eq!(currents, [json!(true), json!(false), json!(false), json!(false)]);
     let path = history(&id);
     assert!(
-        wait_until(Duration::from_secs(20), || charted(&admin.get(&path).1)),
+        wait_until(Duration::from_secs(60), || charted(&admin.get(&path).1)),
         "{:?}",
         admin.get(&path)
     );
@@ -157,7 +157,7 @@ fn an_image_is_deployed_fails_rolls_back_and_is_charted() {
             .is_some_and(|reason| !reason.is_empty())
     );
     yard.proxy.restore();
-    assert!(wait_until(Duration::from_secs(20), || viewer
+    assert!(wait_until(Duration::from_secs(60), || viewer
         .get("/api/system")
         .1["engine"]["available"]
         == true));

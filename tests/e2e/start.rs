@@ -115,7 +115,7 @@ fn without_an_engine_it_serves_says_what_is_missing_and_takes_the_engine_up() {
         .contains("engine is missing")));
     proxy.restore();
     let taken_up = || viewer.get("/api/system").1["engine"]["available"] == true;
-    assert!(wait_until(Duration::from_secs(20), taken_up));
+    assert!(wait_until(Duration::from_secs(60), taken_up));
     assert!(wait_until(Duration::from_secs(60), || server
         .log_text()
         .contains("engine is there")));

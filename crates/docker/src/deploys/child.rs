@@ -290,7 +290,7 @@ mod tests {
         let pid = std::fs::read_to_string(file).unwrap();
         let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         let is_gone = || state().is_empty() || state().contains(") Z ");
-        assert!(wait_until(Duration::from_secs(5), is_gone));
+        assert!(wait_until(Duration::from_secs(60), is_gone));
     }
 
     #[tokio::test]
@@ -300,7 +300,7 @@ mod tests {
             let since = Instant::now();
             let ended = run(command, limit(Duration::from_secs(1)), Output::Said, |_| {}).await;
             assert!(matches!(ended, Err(Unended::TimedOut)));
-            assert!(since.elapsed() < Duration::from_secs(5));
+            assert!(since.elapsed() < Duration::from_secs(60));
             assert_ends(&file);
         }
     }

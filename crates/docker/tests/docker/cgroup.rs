@@ -184,7 +184,7 @@ async fn memory_is_the_same_number_in_both() {
             .try_docker(&["exec", id.as_str(), "test", "-e", "/tmp/done"])
             .is_ok()
     };
-    assert!(wait_until(Duration::from_secs(20), settled));
+    assert!(wait_until(Duration::from_secs(60), settled));
     let (ours, theirs) = (one(&direct, &id).await.unwrap(), one(&engine, &id).await.unwrap());
     let (ours, theirs) = (ours.memory.unwrap(), theirs.memory.unwrap());
     assert!(

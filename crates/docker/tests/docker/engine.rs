@@ -21,7 +21,7 @@ async fn an_engine_is_taken_up_when_it_comes_and_when_it_comes_back() {
     let handle = DockerEngine::new(
         EngineOptions::default()
             .with_host(proxy.address())
-            .with_timeout(Duration::from_secs(2)),
+            .with_timeout(Duration::from_secs(5)),
     );
     assert_eq!(
         handle.engine().await.unwrap_err().reason,

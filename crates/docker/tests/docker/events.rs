@@ -20,7 +20,7 @@ async fn next(told: &mut mpsc::Receiver<ContainerEvent>, id: &ContainerId) -> Co
             }
         }
     };
-    timeout(Duration::from_secs(20), ours)
+    timeout(Duration::from_secs(60), ours)
         .await
         .expect("no event came")
 }
@@ -39,8 +39,14 @@ async fn the_life_of_a_container_is_told_and_the_loss_of_the_engine_is_an_error(
     let handle = at(&proxy.address());
     let (tell, mut told) = mpsc::channel(64);
     let following = tokio::spawn(async move { handle.follow(tell).await });
-    // The stream is there some time after it was asked for, and nothing says when.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The stream is there some time after it was asked for, and nothing says when: it is when it tells of a new name.
+    for n in 0.. {
+        let anew = format!("{name}-{n}");
+        bench.engine.docker(&["rename", id.as_str(), &anew]);
+        if timeout(Duration::from_millis(500), told.recv()).await.is_ok() {
+            break;
+        }
+    }
     let table: [(&[&str], &[ContainerChange]); 5] = [
         (&["start"], &[ContainerChange::Started]),
         (&["pause"], &[ContainerChange::Paused]),
@@ -61,7 +67,7 @@ async fn the_life_of_a_container_is_told_and_the_loss_of_the_engine_is_an_error(
         }
     }
     proxy.cut();
-    let ended = timeout(Duration::from_secs(20), following)
+    let ended = timeout(Duration::from_secs(60), following)
         .await
         .expect("the loss is not noticed");
     assert_eq!(ended.unwrap().unwrap_err().reason, "the connection broke off");

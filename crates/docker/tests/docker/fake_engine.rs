@@ -36,12 +36,12 @@ impl FakeEngine {
         Self { address, asked }
     }
 
-    /// A handle to it that gives up after a second.
+    /// A handle to it that gives up after three seconds.
     pub(crate) fn handle(&self) -> DockerEngine {
         DockerEngine::new(
             EngineOptions::default()
                 .with_host(&self.address)
-                .with_timeout(Duration::from_secs(1)),
+                .with_timeout(Duration::from_secs(3)),
         )
     }
 

@@ -127,7 +127,7 @@ async fn a_registry_that_accepts_and_never_answers_is_unreachable() {
     let reference = format!("{}/app@{digest}", proxy.address()).parse().unwrap();
     let quick = EngineOptions::default()
         .with_host(bench.engine.host())
-        .with_timeout(Duration::from_secs(1));
+        .with_timeout(Duration::from_secs(4));
     let plugin = ImagePlugin::new(DockerEngine::new(quick));
     let pin = Pin::new(reference, digest.parse().unwrap());
     assert_eq!(

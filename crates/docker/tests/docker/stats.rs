@@ -140,7 +140,7 @@ async fn a_container_that_hangs_costs_only_itself() {
         }
     });
     let options = CollectorOptions::default()
-        .with_timeout(Duration::from_millis(500))
+        .with_timeout(Duration::from_secs(3))
         .with_side_by_side(2);
     let collector = DockerApiCollector::new(engine.handle(), options);
     let ids: Vec<ContainerId> = (0..20)

