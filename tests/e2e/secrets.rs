@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use shipslog_core::testing::canary::{Canaries, Canary, Flock};
@@ -89,14 +89,7 @@ impl Aviary {
     /// Deploys, follows the events, and keeps all that was heard.
     fn deploy(&self, workload: &str, reference: &str) -> Value {
         let path = format!("/api/workloads/{workload}/deploys");
-        let ask = || self.keep(self.admin.post(&path, &json!({ "reference": reference })));
-        let (mut status, mut row) = ask();
-        // What an engine that was away has left is put in order when it is back; until then the workload is taken.
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while status == 409 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(100));
-            (status, row) = ask();
-        }
+        let (status, row) = self.keep(self.admin.post(&path, &json!({ "reference": reference })));
         assert_eq!(status, 202, "{row}");
         let id = row["id"].as_str().unwrap();
         let events = self.viewer.open(&format!("/api/deploys/{id}/events")).unwrap();

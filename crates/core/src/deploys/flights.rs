@@ -1,6 +1,6 @@
 //! Which dispatches are under way in this process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
@@ -23,6 +23,8 @@ pub(super) struct Flights {
     slots: Mutex<HashMap<WorkloadId, Option<Flight>>>,
     turns: Mutex<HashMap<WorkloadId, Arc<AsyncMutex<()>>>>,
     watches: Mutex<HashMap<WorkloadId, CancellationToken>>,
+    /// What runs of them is being put in order, and may look as if it no longer worked.
+    settling: Mutex<HashSet<WorkloadId>>,
 }
 
 /// A workload's slot; dropping it frees the slot.
@@ -30,6 +32,14 @@ pub(super) struct Flights {
 pub(super) struct Claim {
     flights: Arc<Flights>,
     workload: WorkloadId,
+}
+
+/// The turn to put in order what runs of a workload. A dispatch that comes meanwhile has its row, and waits for its own turn.
+#[derive(Debug)]
+pub(super) struct Settling {
+    flights: Arc<Flights>,
+    workload: WorkloadId,
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// Nothing that is kept behind these locks is left half-way by a panic.
@@ -83,11 +93,26 @@ impl Flights {
         turn.lock_owned().await
     }
 
+    /// Waits for the turn to put a workload in order, and ends the watch over it; `None` while somebody has its slot, who does so in the end.
+    pub(super) async fn settle(self: &Arc<Self>, workload: &WorkloadId) -> Option<Settling> {
+        if self.is_claimed(workload) {
+            return None;
+        }
+        let turn = self.turn(workload).await;
+        lock(&self.settling).insert(workload.clone());
+        self.end_watch(workload);
+        Some(Settling {
+            flights: Arc::clone(self),
+            workload: workload.clone(),
+            _turn: turn,
+        })
+    }
+
     /// What ends the watch over a workload's newest deploy, which takes the place of an earlier watch. `None` while somebody has the
-    /// workload's slot: when that is over, there may be something else to watch.
+    /// workload's slot or puts it in order: when that is over, there may be something else to watch.
     pub(super) fn begin_watch(&self, workload: &WorkloadId) -> Option<CancellationToken> {
-        let slots = lock(&self.slots);
-        if slots.contains_key(workload) {
+        let (slots, settling) = (lock(&self.slots), lock(&self.settling));
+        if slots.contains_key(workload) || settling.contains(workload) {
             return None;
         }
         let end = CancellationToken::new();
@@ -110,6 +135,12 @@ impl Flights {
 impl Claim {
     pub(super) fn take_off(&self, flight: Flight) {
         lock(&self.flights.slots).insert(self.workload.clone(), Some(flight));
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        lock(&self.flights.settling).remove(&self.workload);
     }
 }
 

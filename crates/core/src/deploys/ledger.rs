@@ -175,11 +175,13 @@ impl Ledger {
         Ok(())
     }
 
-    pub(super) async fn newest(&self, workload: &WorkloadId) -> Result<Option<Deploy>, StoreError> {
+    /// The newest row that is closed: of those before it one at most is not.
+    pub(super) async fn newest_closed(&self, workload: &WorkloadId) -> Result<Option<Deploy>, StoreError> {
         let page = Page {
-            limit: 1,
+            limit: 2,
             before: None,
         };
-        Ok(self.store.deploys(workload, &page).await?.pop())
+        let newest = self.store.deploys(workload, &page).await?;
+        Ok(newest.into_iter().find(|row| row.outcome != Outcome::Running))
     }
 }

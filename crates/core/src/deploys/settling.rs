@@ -49,7 +49,7 @@ impl Dispatcher {
     async fn find_unsettled(&self) -> Result<(), StoreError> {
         let lost = Outcome::Failed(FailureMarker::EngineUnavailable);
         for workload in self.shared.workloads.workloads().await? {
-            let newest = self.shared.ledger.newest(&workload.id).await?;
+            let newest = self.shared.ledger.newest_closed(&workload.id).await?;
             if newest.is_some_and(|row| row.outcome == lost) {
                 self.unsettled(&workload.id);
             }
@@ -63,27 +63,32 @@ impl Dispatcher {
     }
 
     /// To be called when the engine is there again; [`keep_settled`](Self::keep_settled) calls it otherwise. Removes what dispatches left
-    /// behind, and puts back what ran. Idempotent; workloads with a dispatch under way are left to it.
+    /// behind, and puts back what ran. Idempotent; workloads with a dispatch under way are left to it, and a dispatch that comes meanwhile waits until
+    /// it is done.
     pub async fn reconcile(&self) {
         let waiting = std::mem::take(&mut *self.lock_unsettled());
         for workload in waiting {
-            let Some(claim) = self.shared.flights.claim(&workload) else {
+            let Some(settling) = self.shared.flights.settle(&workload).await else {
                 continue;
             };
-            let turn = self.shared.flights.turn(&workload).await;
             if let Err(failure) = self.reconcile_one(&workload).await {
                 warn!(workload = %workload, error = &failure as &dyn Error, "the ledger could not be read");
                 self.unsettled(&workload);
             }
-            drop((claim, turn));
+            drop(settling);
             self.watch_over(&workload).await;
         }
     }
 
     async fn reconcile_one(&self, workload: &WorkloadId) -> Result<(), StoreError> {
+        // One that was removed meanwhile may have left its containers on purpose.
+        match self.shared.workloads.workload(workload).await {
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            found => found?,
+        };
         let store = self.shared.ledger.store();
         let current = store.current_deploy(workload).await?;
-        let newest = self.shared.ledger.newest(workload).await?;
+        let newest = self.shared.ledger.newest_closed(workload).await?;
         let Some(interrupted) = newest.filter(|row| row.outcome == Outcome::Interrupted && !row.current)
         else {
             self.settle(workload, current.as_ref()).await;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::deploys::{
     DeployStep, DispatchError, DispatchPlugin, FailureMarker, Job, Pin, Pinned, PinnedReference, Readiness,
@@ -58,7 +59,15 @@ struct State {
 #[derive(Debug, Clone)]
 pub struct FakePlugin {
     state: Arc<Mutex<State>>,
+    settling: watch::Sender<Settling>,
     capable: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Settling {
+    held: bool,
+    /// Attempts that wait because it is held.
+    waiting: usize,
 }
 
 /// The pin of a version.
@@ -80,6 +89,7 @@ impl FakePlugin {
                 version: 1,
                 ..State::default()
             })),
+            settling: watch::Sender::default(),
             capable: true,
         }
     }
@@ -119,6 +129,31 @@ impl FakePlugin {
     /// Whether nothing can be put in order: each attempt fails with [`FailureMarker::StartFailed`].
     pub fn refuse_to_settle(&self, refuse: bool) {
         self.lock().unruly = refuse;
+    }
+
+    /// Whether putting things in order takes until this is taken back.
+    pub fn hold_settling(&self, held: bool) {
+        self.settling.send_modify(|settling| settling.held = held);
+    }
+
+    /// Waits until an attempt to put things in order waits for the end of [`hold_settling`](Self::hold_settling).
+    pub async fn until_settling_waits(&self) {
+        // The sender is our own: it does not go away.
+        let _ = self
+            .settling
+            .subscribe()
+            .wait_for(|settling| settling.waiting > 0)
+            .await;
+    }
+
+    async fn until_settling_may_go_on(&self) {
+        let mut settling = self.settling.subscribe();
+        if !settling.borrow_and_update().held {
+            return;
+        }
+        self.settling.send_modify(|settling| settling.waiting += 1);
+        let _ = settling.wait_for(|settling| !settling.held).await;
+        self.settling.send_modify(|settling| settling.waiting -= 1);
     }
 
     /// Whether the kind never says what it lacks.
@@ -263,6 +298,7 @@ impl DispatchPlugin for FakePlugin {
     }
 
     async fn settle(&self, workload: &WorkloadId, keep: Option<&Record>) -> Result<(), DispatchError> {
+        self.until_settling_may_go_on().await;
         let keep = keep.map(|record| &record.deploy);
         let mut state = self.reach()?;
         if state.unruly {

@@ -146,6 +146,67 @@ async fn an_engine_lost_on_the_way_is_put_in_order_when_it_comes_back() {
 }
 
 #[tokio::test]
+async fn a_dispatch_that_meets_the_clean_up_after_a_lost_engine_waits_for_it() {
+    let yard = yard().await;
+    yard.deploy_version(1).await;
+    yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
+    yard.plugin.refuse_to_settle(true);
+    yard.deploy_version(2).await;
+    yard.plugin.refuse_to_settle(false);
+    yard.plugin.behave(Behaviour::Succeed);
+    yard.plugin.hold_settling(true);
+    let dispatcher = yard.dispatcher.clone();
+    let reconciling = tokio::spawn(async move { dispatcher.reconcile().await });
+    yard.plugin.until_settling_waits().await;
+
+    yard.plugin.publish(3);
+    let row = yard.dispatcher.dispatch(request(&yard.web)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let begun = yard.plugin.parts().iter().any(|part| part.deploy == row.id);
+    assert!(!begun, "it touches what is being put in order");
+    yard.plugin.hold_settling(false);
+    reconciling.await.unwrap();
+    assert_eq!(
+        yard.dispatcher.wait(&row.id).await.unwrap().outcome,
+        Outcome::Succeeded
+    );
+    assert_eq!(yard.plugin.serving(&yard.web), [fake_pin(3).content]);
+    assert!(yard.dispatcher.is_settled());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_comes_first_the_clean_up_or_a_dispatch_what_is_current_runs_in_the_end() {
+    for round in 0..40 {
+        let yard = yard().await;
+        let first = yard.deploy_version(1).await;
+        yard.quiet().await;
+        let lost = abandoned(&yard.store, &yard.web).await;
+        yard.plugin.stop_all();
+        yard.plugin.leave(part(&yard.web, &lost.id, 2));
+        yard.plugin.set_away(true);
+        let restarted = dispatcher(&yard.store, &yard.plugin, DispatcherOptions::default());
+        restarted.recover().await.unwrap();
+        yard.plugin.set_away(false);
+        yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
+        let cleaner = restarted.clone();
+        let reconciling = tokio::spawn(async move { cleaner.reconcile().await });
+        tokio::time::sleep(Duration::from_micros(round * 50)).await;
+        let row = restarted.dispatch(request(&yard.web)).await.unwrap();
+        restarted.wait(&row.id).await.unwrap();
+        reconciling.await.unwrap();
+        restarted.reconcile().await;
+        let current = yard.current().await;
+        assert!(current == Some(first.id) || current == Some(lost.id.clone()));
+        let version = if current == Some(lost.id) { 2 } else { 1 };
+        assert_eq!(
+            yard.plugin.serving(&yard.web),
+            [fake_pin(version).content],
+            "round {round}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_could_not_be_put_back_is_tried_again_until_it_can() {
     let yard = yard().await;
     yard.deploy_version(1).await;
