@@ -121,9 +121,9 @@ impl Rig {
         let recorder = Recorder::new(Arc::new(Away), Arc::new(Away), store, clock, options);
         let cancel = CancellationToken::new();
         let running = tokio::spawn(recorder.run(cancel.clone()));
-        // The round comes to rest long before the next one.
-        let mut before = None;
-        loop {
+        // The round comes to rest long before the next one. Between two of its steps it rests, too, and on a busy machine not only for a moment.
+        let (mut before, mut same) = (None, 0);
+        while same < 6 {
             tokio::time::sleep(Duration::from_millis(60)).await;
             let through = self.store.rolled_through(Tier::FiveMinutes).await.unwrap();
             let state = Some((
@@ -131,9 +131,8 @@ impl Rig {
                 self.store.oldest_sample().await.unwrap(),
                 self.store.size().await.unwrap(),
             ));
-            if state == before && (through.is_some_and(|through| through + 600 > self.now)) {
-                break;
-            }
+            let is_rolled = through.is_some_and(|through| through + 600 > self.now);
+            same = if is_rolled && state == before { same + 1 } else { 0 };
             before = state;
         }
         cancel.cancel();
