@@ -1,25 +1,19 @@
-// What a page costs the browser: changes of what it shows, and memory.
+// What a page costs the browser: elements, layouts and memory.
 
-/** Counts what changes in the document from now on. */
-export const watchChanges = (page) =>
+/** Counts the elements that come and go in the document from now on. */
+export const watchElements = (page) =>
   page.evaluate(() => {
-    window.changes = { elements: 0, others: 0 };
-    const count = ({ addedNodes, removedNodes }) => [...addedNodes, ...removedNodes].filter((node) => node.nodeType === Node.ELEMENT_NODE).length;
-    const note = (records) => {
-      for (const record of records) {
-        const elements = count(record);
-        window.changes.elements += elements;
-        if (elements === 0) window.changes.others += 1;
-      }
-    };
-    new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+    window.changed = 0;
+    const elements = (nodes) => [...nodes].filter((node) => node.nodeType === Node.ELEMENT_NODE).length;
+    const note = (records) => records.forEach(({ addedNodes, removedNodes }) => (window.changed += elements(addedNodes) + elements(removedNodes)));
+    new MutationObserver(note).observe(document.body, { subtree: true, childList: true });
   });
 
-/** Does something, and gives how many elements came or went, and how many texts and attributes changed, until the next frame was drawn. */
-export async function changesBy(page, act) {
-  await page.evaluate(() => Object.assign(window.changes, { elements: 0, others: 0 }));
+/** Does something, and gives how many elements came or went until the next frame was drawn. */
+export async function changedBy(page, act) {
+  await page.evaluate(() => (window.changed = 0));
   await act();
-  return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve({ ...window.changes })))));
+  return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve(window.changed)))));
 }
 
 /** How often the browser worked out where things are, since the page was opened. The session's domain `Performance` is enabled. */
