@@ -13,6 +13,7 @@ start_registry() {
     registry_password=$(random_hex 16)
     htpasswd -niB "$registry_user" <<<"$registry_password" >"$folder/htpasswd" 2>/dev/null
     write_registry_config "$folder" >"$folder/config.yml"
+    : >"$folder/log" # it is read from at once
     docker-registry serve "$folder/config.yml" >"$folder/log" 2>&1 </dev/null &
     registry_pid=$!
     wait_for 30 registry_listens_or_died "$folder/log" || true
