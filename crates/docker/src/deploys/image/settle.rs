@@ -16,7 +16,7 @@ use crate::deploys::classify::{Phase, failed};
 /// How often a container is looked at that may be stopped at any moment.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What the engine may take to end a container when its time is up.
-const KILL_SLACK: Duration = Duration::from_secs(1);
+const KILL_SLACK: Duration = Duration::from_secs(3);
 
 impl ImagePlugin {
     /// Removes all but the containers of `keep`, and starts those of them that do not run.
@@ -29,12 +29,12 @@ impl ImagePlugin {
         workload: &WorkloadId,
         keep: Option<&Record>,
     ) -> Result<(), DispatchError> {
-        let was_dispatched_here = self.turns.knows(workload);
+        let is_sure = self.turns.is_sure_of(workload);
         let _turn = self.turns.take(workload).await;
         let is_kept = |part: &Part| keep.is_some_and(|keep| part.is_service_of(&keep.deploy));
         let (kept, doomed): (Vec<Part>, Vec<Part>) =
             self.parts(workload).await?.into_iter().partition(is_kept);
-        let interrupted = !was_dispatched_here
+        let interrupted = !is_sure
             && doomed
                 .iter()
                 .any(|part| !part.is_trial && (part.is_active() || part.is_fresh()));
@@ -49,7 +49,9 @@ impl ImagePlugin {
                 .into_iter()
                 .collect::<Result<(), _>>()?;
         }
-        exchanged.and(removed)
+        exchanged.and(removed)?;
+        self.turns.is_in_order(workload);
+        Ok(())
     }
 
     async fn exchange(
@@ -81,7 +83,7 @@ impl ImagePlugin {
             .collect()
     }
 
-    /// A process that died in the middle of a swap may have asked the engine to stop this container, and the
+    /// A process that died in the middle of a swap, or lost the engine in it, may have asked the engine to stop this container, and the
     /// engine does so even now: only when the container's time to stop has passed is it sure to stay.
     async fn watch_over(&self, part: &Part) -> Result<(), DispatchError> {
         let mut until = None;

@@ -1,6 +1,6 @@
 //! One change at a time to a workload's containers, and none left half-way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shipslog_core::deploys::{DispatchError, FailureMarker};
@@ -12,21 +12,38 @@ use super::ImagePlugin;
 /// Whose turn it is to change a workload's containers. Remembers every workload that this process has
 /// dispatched.
 #[derive(Debug, Clone, Default)]
-pub(in crate::deploys) struct Turns(Arc<Mutex<HashMap<WorkloadId, Arc<AsyncMutex<()>>>>>);
+pub(in crate::deploys) struct Turns(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    turns: HashMap<WorkloadId, Arc<AsyncMutex<()>>>,
+    /// Workloads of which a piece of work was lost from sight: the engine may be at it even now.
+    lost: HashSet<WorkloadId>,
+}
 
 impl Turns {
     /// Waits until nobody else changes the workload's containers, and keeps others from it.
     pub(in crate::deploys) async fn take(&self, workload: &WorkloadId) -> OwnedMutexGuard<()> {
-        let mine = Arc::clone(self.lock().entry(workload.clone()).or_default());
+        let mine = Arc::clone(self.lock().turns.entry(workload.clone()).or_default());
         mine.lock_owned().await
     }
 
-    /// Whether this process has had a turn at the workload.
-    pub(super) fn knows(&self, workload: &WorkloadId) -> bool {
-        self.lock().contains_key(workload)
+    /// Whether all that the engine was told to do to the workload's containers was told by this process, and is done.
+    pub(super) fn is_sure_of(&self, workload: &WorkloadId) -> bool {
+        let known = self.lock();
+        known.turns.contains_key(workload) && !known.lost.contains(workload)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<WorkloadId, Arc<AsyncMutex<()>>>> {
+    /// The workload is in order, whatever was lost from sight before.
+    pub(super) fn is_in_order(&self, workload: &WorkloadId) {
+        self.lock().lost.remove(workload);
+    }
+
+    fn lose(&self, workload: WorkloadId) {
+        self.lock().lost.insert(workload);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,8 +64,12 @@ impl ImagePlugin {
     {
         let turn = self.turns.take(workload).await;
         let work = work(self.clone());
+        let (turns, workload) = (self.turns.clone(), workload.clone());
         let task = tokio::spawn(async move {
             let done = work.await;
+            if matches!(&done, Err(error) if error.marker() == FailureMarker::EngineUnavailable) {
+                turns.lose(workload);
+            }
             drop(turn);
             done
         });

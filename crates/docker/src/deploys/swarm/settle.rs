@@ -13,7 +13,7 @@ use super::tasks::ServiceTask;
 /// How often tasks are looked at while they are put back.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long it may take until what ran before runs again.
-const RESTORE_LIMIT: Duration = Duration::from_secs(90);
+const RESTORE_LIMIT: Duration = Duration::from_secs(110);
 
 impl SwarmPlugin {
     /// Removes all but the service of `keep`, and puts that back to what `keep` was. Where no swarm is managed there is nothing
