@@ -6,8 +6,11 @@ use tokio::time::timeout;
 
 use super::{DispatchPlugin, DispatchRefusal, Readiness};
 
-/// How long a plugin may take to say what it finds on this machine.
+/// How long a plugin may take to say what it finds on this machine, for a list that people wait for.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long it may take before a dispatch: a refusal with the reason is worth waiting for.
+const REQUIRE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A source kind that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,19 +35,17 @@ impl Kind {
         Self {
             name: plugin.kind().to_owned(),
             can_roll_back: plugin.rollback().is_some(),
-            readiness: readiness(plugin).await.unwrap_or_else(unknown),
+            readiness: timeout(ASK_LIMIT, plugin.readiness())
+                .await
+                .unwrap_or_else(|_| unknown()),
         }
     }
 }
 
-/// `None` if the plugin does not say in time.
-async fn readiness(plugin: &dyn DispatchPlugin) -> Option<Readiness> {
-    timeout(ASK_LIMIT, plugin.readiness()).await.ok()
-}
-
 /// Refuses a rollback of a kind that lacks something. One that does not say in time is let go ahead: its dispatch will tell.
 pub(super) async fn require_ready(plugin: &dyn DispatchPlugin) -> Result<(), DispatchRefusal> {
-    refuse_for(readiness(plugin).await.unwrap_or_default().missing)
+    let readiness = timeout(REQUIRE_LIMIT, plugin.readiness()).await;
+    refuse_for(readiness.unwrap_or_default().missing)
 }
 
 /// The same for a deploy of a reference.
@@ -52,7 +53,7 @@ pub(super) async fn require_ready_for(
     plugin: &dyn DispatchPlugin,
     reference: &str,
 ) -> Result<(), DispatchRefusal> {
-    let missing = timeout(ASK_LIMIT, plugin.missing_for(reference)).await;
+    let missing = timeout(REQUIRE_LIMIT, plugin.missing_for(reference)).await;
     refuse_for(missing.unwrap_or_default())
 }
 
