@@ -22,11 +22,14 @@ after(async () => {
   await server?.stop();
 });
 
-/** What the server says of a source kind. */
-async function kindOf(name) {
-  const { kinds } = await server.api('/system');
-  return kinds.find(({ kind }) => kind === name);
-}
+/** What the server says of the source kinds once each of their tools has answered, which takes long on a busy machine. */
+const kinds = () =>
+  eventually('what all kinds find', async () => {
+    const { kinds } = await server.api('/system');
+    return kinds.every(({ missing }) => !missing.some((what) => what.includes('not known yet'))) && kinds;
+  });
+
+const kindOf = async (name) => (await kinds()).find(({ kind }) => kind === name);
 
 /** The form of a new app, with a kind chosen. */
 async function newApp(page, kind, name) {
@@ -35,12 +38,20 @@ async function newApp(page, kind, name) {
   await page.getByLabel('Name', { exact: true }).fill(name);
 }
 
-/** Creates what the form says, and gives its id. */
-async function create(page) {
+/** Creates what the form says, notes it among those that are made, and gives its id. */
+async function create(page, made) {
   await page.getByRole('button', { name: 'Create' }).click();
   await page.getByRole('button', { name: 'Deploy', exact: true }).waitFor();
   const [, id] = /#\/apps\/([^/]+)/.exec(page.url());
+  made.push(id);
   return id;
+}
+
+/** Apps that are removed in the end, when no page shows them any more. */
+function removedInTheEnd(t) {
+  const made = [];
+  atEnd(t, () => Promise.all(made.map((id) => server.api(`/workloads/${id}`, { method: 'DELETE' }))));
+  return made;
 }
 
 /** Deploys by the dialog; gives the closed row. */
@@ -51,7 +62,7 @@ async function deploy(page, id, begin = async () => {}) {
   const answered = page.waitForResponse((response) => response.request().method() === 'POST' && response.status() === 202);
   await dialog.getByRole('button', { name: 'Deploy', exact: true }).click();
   const row = await (await answered).json();
-  await eventually('its end', async () => (await server.api(`/deploys/${row.id}`)).outcome !== 'running', { within: 60_000 });
+  await eventually('its end', async () => (await server.api(`/deploys/${row.id}`)).outcome !== 'running', { within: 180_000 });
   await page.locator(`[data-deploy="${row.id}"]`).filter({ hasText: /succeeded|failed/ }).waitFor();
   return server.api(`/deploys/${row.id}`);
 }
@@ -74,6 +85,7 @@ test('a Compose file is typed in, deployed, and told service by service', async 
     push(`${repository}:broken`, ends),
   ]);
   const port = await freePort();
+  const made = removedInTheEnd(t);
   const visit = await Visit.open(t, browser, server);
   visit.expectFailures = true;
   const { page } = visit;
@@ -88,8 +100,7 @@ test('a Compose file is typed in, deployed, and told service by service', async 
   await file.fill(composeFile(port, one, two));
   await page.locator('summary', { hasText: 'How it is deployed' }).click();
   await page.getByLabel('Must run for, s').fill('1');
-  const id = await create(page);
-  atEnd(t, () => server.api(`/workloads/${id}`, { method: 'DELETE' }));
+  const id = await create(page, made);
 
   const row = await deploy(page, id, async (dialog) => {
     assert.equal(await dialog.getByLabel(/reference/i).count(), 0, 'there is nothing to choose');
@@ -133,6 +144,7 @@ async function whatFailsIsNamed(page, id, file) {
 }
 
 test('a Git reference is typed in by its parts, and taken apart again', async (t) => {
+  const made = removedInTheEnd(t);
   const { page } = await Visit.open(t, browser, server);
   await newApp(page, 'Git', unique('built'));
   // A whole one that was copied from somewhere, and left for the next field.
@@ -142,8 +154,7 @@ test('a Git reference is typed in by its parts, and taken apart again', async (t
   await page.getByRole('button', { name: 'Add a build argument' }).click();
   await page.getByLabel('Name', { exact: true }).last().fill('VERSION');
   await page.getByLabel('Value', { exact: true }).fill('1');
-  const id = await create(page);
-  atEnd(t, () => server.api(`/workloads/${id}`, { method: 'DELETE' }));
+  const id = await create(page, made);
   const { spec } = await server.workload(id);
   assert.equal(spec.source.reference, 'https://git.example/team/app.git#v1:services/api');
   assert.equal(spec.source.options.dockerfile, 'docker/Dockerfile');
@@ -161,13 +172,13 @@ test('a kind that lacks something can be chosen, and says what it lacks before a
   const swarm = await kindOf('swarm');
   if (swarm.ready) return t.skip('this engine is a manager of a swarm');
   const image = await push(`${unique('swarm')}:1`, serves('service'));
+  const made = removedInTheEnd(t);
   const { page } = await Visit.open(t, browser, server);
   await newApp(page, 'Swarm', unique('service'));
   await page.getByText(swarm.missing[0]).waitFor();
   await page.getByLabel('Image reference').fill(image);
   await page.getByLabel('Replicas replaced at a time').fill('2');
-  const id = await create(page);
-  atEnd(t, () => server.api(`/workloads/${id}`, { method: 'DELETE' }));
+  const id = await create(page, made);
   assert.equal((await server.workload(id)).spec.source.options.parallelism, 2);
   await page.getByRole('button', { name: 'Deploy', exact: true }).click();
   const dialog = page.getByRole('dialog');
@@ -178,15 +189,14 @@ test('a kind that lacks something can be chosen, and says what it lacks before a
 });
 
 test('the system page tells of every kind, and what it lacks', async (t) => {
-  const { kinds } = await server.api('/system');
+  const known = await kinds();
   const { page } = await Visit.open(t, browser, server);
   await page.goto(`${server.signIn()}#/system`);
   const rows = page.getByRole('region', { name: 'Source kinds' }).locator('.kinds > li');
-  await eventually('the kinds', async () => (await rows.count()) === kinds.length);
-  for (const [i, kind] of kinds.entries()) {
-    const text = await rows.nth(i).textContent();
+  await eventually('the kinds', async () => (await rows.count()) === known.length);
+  for (const [i, kind] of known.entries()) {
     for (const said of [...kind.uses, ...kind.missing, kind.rollback ? 'Can roll back' : 'Cannot roll back']) {
-      assert.ok(text.includes(said), `${kind.kind}: ${said}: ${text}`);
+      await eventually(`${kind.kind}: ${said}`, async () => (await rows.nth(i).textContent()).includes(said));
     }
   }
 });

@@ -150,7 +150,7 @@ test('every way leads somewhere with the keyboard alone', async (t) => {
   const link = page.getByRole('link', { name: 'shop', exact: true });
   await link.waitFor();
   const focused = () => link.evaluate((one) => one === document.activeElement);
-  for (let i = 0; i < 40 && !(await focused()); i += 1) await page.keyboard.press('Tab');
+  for (let i = 0; i < 200 && !(await focused()); i += 1) await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   const deploy = page.getByRole('button', { name: 'Deploy', exact: true });
   await deploy.waitFor();

@@ -565,16 +565,16 @@ fn without_a_port_the_new_starts_before_the_old_stops_and_replicas_are_all_repla
 fn a_watched_version_that_falls_over_later_is_rolled_back_by_itself() {
     let Some(site) = Site::new() else { return };
     let path = format!("/api/workloads/{}", site.id);
-    let still_well = "touch /ok; (sleep 6; rm /ok) & httpd -f -p 80 -h /";
+    let still_well = "touch /ok; (sleep 15; rm /ok) & httpd -f -p 80 -h /";
     for (image, check, marker) in [
         (
-            ImageSpec::script("sleep 5; exit 1"),
+            ImageSpec::script("sleep 15; exit 1"),
             Value::Null,
             "exited_at_once",
         ),
         (
             ImageSpec::script(still_well),
-            json!({"command": ["test", "-e", "/ok"], "interval_s": 1, "timeout_s": 1, "retries": 1}),
+            json!({"command": ["test", "-e", "/ok"], "interval_s": 1, "timeout_s": 10, "retries": 1}),
             "unhealthy",
         ),
     ] {
@@ -592,7 +592,7 @@ fn a_watched_version_that_falls_over_later_is_rolled_back_by_itself() {
             ledger.len() == before.len() + 2 && ledger[0]["outcome"] == "succeeded"
         };
         assert!(
-            wait_until(Duration::from_secs(60), rolled_back),
+            wait_until(Duration::from_secs(180), rolled_back),
             "{}",
             site.server.log_text()
         );

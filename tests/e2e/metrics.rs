@@ -86,14 +86,19 @@ fn what_a_busy_server_shows_passes_promtool() {
             "shipslog_workload_cpu_cores{{workload=\"{name}-managed\",workload_id=\"{managed}\",kind=\"managed\"}}"
         ),
     );
-    let page = scrape(&server.viewer());
+    // A reading soon after a late one sees a part of what the kernel gives in turns, and a busy engine does not answer each time.
+    let cores = |page: &str| value(page, &format!("shipslog_workload_cpu_cores{labels}"));
+    let mut page = String::new();
+    let is_usual = || {
+        page = scrape(&server.viewer());
+        let is_a_tenth = cores(&page).is_some_and(|cores| (0.03..0.3).contains(&cores));
+        is_a_tenth && value(&page, "shipslog_engine_up ") == Some(1.0)
+    };
+    assert!(wait_until(Duration::from_secs(60), is_usual), "{page}");
     check(&page);
     let limit = format!("shipslog_workload_memory_limit_bytes{labels}");
     assert_eq!(value(&page, &limit), Some(f64::from(64 << 20)), "{page}");
-    let cores = value(&page, &format!("shipslog_workload_cpu_cores{labels}")).unwrap();
-    assert!((0.03..0.3).contains(&cores), "{cores}");
     for (begin, expected) in [
-        ("shipslog_engine_up ", 1.0),
         ("shipslog_store_up ", 1.0),
         ("shipslog_deploys_total{outcome=\"succeeded\"} ", 1.0),
         ("shipslog_deploys_total{outcome=\"failed\"} ", 0.0),

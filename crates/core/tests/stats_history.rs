@@ -122,8 +122,8 @@ impl Rig {
         let cancel = CancellationToken::new();
         let running = tokio::spawn(recorder.run(cancel.clone()));
         // The round comes to rest long before the next one. Between two of its steps it rests, too, and on a busy machine not only for a moment.
-        let (mut before, mut same) = (None, 0);
-        while same < 6 {
+        let (mut before, mut same, mut rest) = (None, 0, 2);
+        while same < 3 * rest {
             tokio::time::sleep(Duration::from_millis(60)).await;
             let through = self.store.rolled_through(Tier::FiveMinutes).await.unwrap();
             let state = Some((
@@ -132,6 +132,7 @@ impl Rig {
                 self.store.size().await.unwrap(),
             ));
             let is_rolled = through.is_some_and(|through| through + 600 > self.now);
+            rest = rest.max(if state == before { 0 } else { same });
             same = if is_rolled && state == before { same + 1 } else { 0 };
             before = state;
         }

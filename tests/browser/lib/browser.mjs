@@ -28,7 +28,7 @@ export class Visit {
   /** For as long as the test takes; then nothing may have gone wrong in it. */
   static async open(t, browser, server, options = {}) {
     const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 }, ...options });
-    context.setDefaultTimeout(30_000);
+    context.setDefaultTimeout(60_000);
     const visit = new Visit(context, await context.newPage(), new URL(server.url).origin);
     atEnd(t, () => visit.#end(t));
     return visit;

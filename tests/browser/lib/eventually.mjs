@@ -10,7 +10,7 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * @param {string} what
  * @param {() => unknown} ask may throw for "not yet"
  */
-export async function eventually(what, ask, { within = 30_000 } = {}) {
+export async function eventually(what, ask, { within = 60_000 } = {}) {
   const deadline = Date.now() + within;
   let last;
   for (;;) {

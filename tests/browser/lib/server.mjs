@@ -13,11 +13,15 @@ import { eventually } from './eventually.mjs';
 export const ADMIN = 'admin-token-of-the-browser-tests';
 export const VIEWER = 'viewer-token-of-the-browser-tests';
 
-/** A port of loopback that is free. */
+/** A port that is free, and not of those that outgoing connections take: one of them could have it before whoever it is for. */
 export async function freePort() {
+  const port = 10_000 + Math.floor(Math.random() * 22_000);
   const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
+  const listens = await new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '0.0.0.0', () => resolve(true));
+  });
+  if (!listens) return freePort();
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
@@ -110,7 +114,9 @@ export function spec(name, reference, more = {}) {
 export const published = (port) => ({ ports: [{ host: port, container: 80, host_ip: '127.0.0.1' }] });
 
 /** What a container serves. */
-export async function served(port) {
-  const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
-  return (await answer.text()).trim();
+export function served(port) {
+  return eventually('a page that is served', async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
+    return (await answer.text()).trim();
+  });
 }

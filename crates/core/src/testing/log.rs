@@ -1,12 +1,12 @@
 //! The log of one case.
 
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, set_default};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Takes down whatever is logged on this thread, where a `#[tokio::test]` runs all of its tasks, for as long as it lives.
 #[derive(Debug)]
@@ -15,9 +15,14 @@ pub struct Log {
     _guard: DefaultGuard,
 }
 
+/// While there is but one subscriber, `tracing` asks whichever thread comes to a line of code first whether anybody wants it, and keeps to
+/// that: another test's thread, which listens to nothing, would silence it for this one. With two it asks them.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Scribe(Arc::default())));
+
 impl Log {
     /// Begins, with nothing so far.
     pub fn capture() -> Self {
+        LazyLock::force(&SECOND);
         let text = Arc::default();
         let guard = set_default(Scribe(Arc::clone(&text)));
         Self { text, _guard: guard }

@@ -298,7 +298,7 @@ mod tests {
         for limit in [Limit::Total, Limit::Silence] {
             let (_folder, file, command) = patient();
             let since = Instant::now();
-            let ended = run(command, limit(Duration::from_secs(1)), Output::Said, |_| {}).await;
+            let ended = run(command, limit(Duration::from_secs(3)), Output::Said, |_| {}).await;
             assert!(matches!(ended, Err(Unended::TimedOut)));
             assert!(since.elapsed() < Duration::from_secs(60));
             assert_ends(&file);
@@ -325,8 +325,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_speaks_now_and_then_is_not_silent() {
-        let script = "for i in 1 2 3 4 5 6; do sleep 0.3; echo $i >&2; done; printf end";
-        let limit = Limit::Silence(Duration::from_secs(1));
+        let script = "for i in 1 2 3 4 5 6; do sleep 0.8; echo $i >&2; done; printf end";
+        let limit = Limit::Silence(Duration::from_secs(4));
         let ended = run(shell(script), limit, Output::Kept(3), |_| {}).await.unwrap();
         assert_eq!(
             (ended.output.as_slice(), ended.said.as_str()),

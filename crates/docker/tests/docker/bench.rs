@@ -2,6 +2,7 @@
 //! promises.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -243,4 +244,17 @@ pub(crate) fn read_all(folder: &Path) -> Vec<u8> {
         });
     }
     found
+}
+
+/// Writes a program that can be run at once. It is another process that makes the file: one of this process may be held open for writing by
+/// whatever another test is just about to start, and then it could not be run.
+pub(crate) fn program(path: &Path, text: &str) {
+    let written = path.with_extension("text");
+    std::fs::write(&written, text).unwrap();
+    let install = Command::new("install")
+        .args(["-m", "755"])
+        .args([written.as_path(), path])
+        .status();
+    assert!(install.is_ok_and(|status| status.success()));
+    std::fs::remove_file(written).unwrap();
 }

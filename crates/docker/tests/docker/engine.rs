@@ -130,7 +130,7 @@ async fn containers_are_listed_as_they_are() {
 async fn a_container_that_ends_is_counted_as_often_as_the_engine_starts_it() {
     let Some(bench) = bench() else { return };
     let (name, script) = (format!("{}-ends", bench.name), format!("{}:ends", bench.name));
-    ImageSpec::script("sleep 1; exit 1").build(&bench.engine, &script);
+    ImageSpec::script("until [ -e /tmp/go ]; do sleep 0.1; done; exit 1").build(&bench.engine, &script);
     let created = bench
         .engine
         .docker(&["create", "--name", &name, "--restart", "on-failure:2", &script]);
@@ -145,7 +145,8 @@ async fn a_container_that_ends_is_counted_as_often_as_the_engine_starts_it() {
         "{first:?}"
     );
     assert_eq!(first.restarts, 0);
-    for _ in 0..100 {
+    bench.engine.docker(&["exec", &name, "touch", "/tmp/go"]);
+    for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         if life().await.unwrap().restarts == 2 {
             break;

@@ -61,7 +61,11 @@ async fn the_life_of_a_container_is_told_and_the_loss_of_the_engine_is_an_error(
         ),
     ];
     for (action, expected) in table {
-        bench.engine.docker(&[action, &[id.as_str()]].concat());
+        match action {
+            // It is tried again where the kernel is slow to freeze, and no event tells of a failed attempt.
+            ["pause"] => bench.engine.pause(id.as_str()),
+            _ => drop(bench.engine.docker(&[action, &[id.as_str()]].concat())),
+        }
         for change in expected {
             assert_eq!(next(&mut told, &id).await, *change, "{action:?}");
         }

@@ -301,7 +301,8 @@ async fn a_version_that_fails_at_its_second_replica_goes_no_further() {
     );
     assert_eq!(bench.containers(false), old);
     let made: Vec<&String> = seen.names.iter().filter(|name| !old.contains(name)).collect();
-    assert_eq!(made.len(), 2, "{made:?}");
+    // The second may end before anybody looks.
+    assert!((1..=2).contains(&made.len()), "{made:?}");
 }
 
 /// A job whose first replica works, and whose second stays `starting`.
@@ -366,7 +367,7 @@ async fn a_replica_that_fails_after_it_replaced_another_ends_the_rollout() {
     // It ends when the second is there, which works when the first is gone.
     let first = "touch /well; while [ ! -e /marks/second ]; do sleep 1; done; touch /marks/end; exit 1";
     let later =
-        "touch /marks/second; while [ ! -e /marks/end ]; do sleep 1; done; sleep 2; touch /well; sleep 600";
+        "touch /marks/second; while [ ! -e /marks/end ]; do sleep 1; done; sleep 5; touch /well; sleep 600";
     let script = format!("if mkdir /marks/first; then {first}; else {later}; fi");
     let image = bench.build(&ImageSpec::script(&script), "v2");
     let mounts = json!([{"source": format!("{}-marks", bench.name), "target": "/marks"}]);

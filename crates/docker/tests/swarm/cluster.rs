@@ -93,7 +93,8 @@ impl Cluster {
             &token,
             manager,
         ];
-        self.worker.engine.docker(&join);
+        // It gives up waiting after a while, and goes on all the same.
+        let _ = self.worker.engine.try_docker(&join);
         let ready = || {
             let nodes = self
                 .manager

@@ -15,6 +15,7 @@ use base64::Engine as _;
 use tempfile::TempDir;
 
 use crate::accept::Acceptor;
+use crate::http::free_port;
 use cgi::Request;
 pub use repository::GitRepository;
 
@@ -66,7 +67,8 @@ impl GitServer {
             shared: Arc::default(),
             acceptor: None,
         };
-        server.listen("127.0.0.1:0");
+        // Not one of those that outgoing connections take: it is bound again by `resume`.
+        server.listen(&format!("127.0.0.1:{}", free_port()));
         server
     }
 

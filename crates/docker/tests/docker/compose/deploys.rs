@@ -353,7 +353,8 @@ async fn a_service_that_ends_falters_and_one_that_was_restarted_long_ago_does_no
         .await;
     shop.engine
         .docker(&["exec", &shop.container("db"), "touch", "/data/end"]);
-    let restarted = || shop.inspect("db", "{{.RestartCount}} {{.State.Running}}") == "1 true";
+    let restarted =
+        || shop.inspect("db", "{{.RestartCount}} {{.State.Running}} {{.State.Restarting}}") == "1 true false";
     assert!(wait_until(Duration::from_secs(60), restarted));
     let (plugin, row) = (shop.plugin(), shop.store_current().await);
     let falters = plugin.falter(&shop.workload, &row.deploy);

@@ -155,7 +155,7 @@ async fn a_cancelled_deploy_puts_back_what_it_replaced() {
 
 /// Without keeping the tasks of this thread from going on.
 async fn wait_for(mut condition: impl FnMut() -> bool) -> bool {
-    for _ in 0..300 {
+    for _ in 0..1_200 {
         if condition() {
             return true;
         }
@@ -171,12 +171,12 @@ async fn a_tool_that_outlives_its_process_is_waited_for() {
     shop.publish_all();
     shop.deploy_file(&shop.file(&[])).await;
     let record = shop.store_current().await;
-    let lock = fs::File::open(&shop.left_in_folder()[0]).unwrap();
-    lock.lock().unwrap();
-    let mut tool = Command::new("sleep").arg("3").stdin(lock).spawn().unwrap();
     let id = shop.container("api");
     shop.engine.docker(&["kill", &id]);
     let plugin = shop.plugin();
+    let lock = fs::File::open(&shop.left_in_folder()[0]).unwrap();
+    lock.lock().unwrap();
+    let mut tool = Command::new("sleep").arg("5").stdin(lock).spawn().unwrap();
     let settled = plugin.settle(&shop.workload, Some(&record));
     let early = tokio::time::timeout(Duration::from_secs(1), settled).await;
     assert!(early.is_err(), "it did not wait");

@@ -125,7 +125,7 @@ impl Shop {
     pub(crate) fn spec_of(&self, reference: &str, options: &Value, env: &Value) -> Spec {
         let spec = json!({
             "name": self.name, "source": {"kind": "compose", "reference": reference, "options": options}, "env": env,
-            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 1, "health_timeout_s": 30},
+            "rollout": {"min_healthy_s": 1, "stop_timeout_s": 1, "health_timeout_s": 120},
         });
         serde_json::from_value(spec).unwrap()
     }
@@ -297,7 +297,7 @@ impl Shop {
     #[track_caller]
     pub(crate) fn page(&self) -> String {
         let address = format!("127.0.0.1:{}", self.port);
-        let listens = wait_until(std::time::Duration::from_secs(30), || {
+        let listens = wait_until(std::time::Duration::from_secs(120), || {
             try_http_get(&address, "/").is_ok()
         });
         assert!(listens, "nobody listens at {address}");

@@ -1,7 +1,6 @@
 //! Which Compose is taken, and what it is told.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -10,6 +9,7 @@ use shipslog_docker::{ComposePlugin, DockerEngine, EngineOptions};
 use tempfile::TempDir;
 
 use super::shop::{Shop, failure, shop};
+use crate::bench::program;
 
 /// Programs that stand in for the tools of other machines, and write down what they are told.
 struct Stand {
@@ -27,8 +27,7 @@ impl Stand {
     fn with(self, name: &str, script: &str) -> Self {
         let (file, log) = (self.folder.path().join(name), self.log());
         let text = format!("#!/bin/sh\necho \"{name} $*\" >> {}\n{script}\n", log.display());
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        program(&file, &text);
         self
     }
 

@@ -12,12 +12,12 @@ use shipslog_docker::GitPlugin;
 use tempfile::TempDir;
 
 use super::{Yard, soon, yard};
+use crate::bench::program;
 
 /// A git that does something else first, which can look at its arguments.
 fn git_after(folder: &TempDir, script: &str) -> PathBuf {
     let path = folder.path().join("git");
-    fs::write(&path, format!("#!/bin/sh\n{script}\nexec git \"$@\"\n")).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    program(&path, &format!("#!/bin/sh\n{script}\nexec git \"$@\"\n"));
     path
 }
 
@@ -51,11 +51,11 @@ async fn nobody_else_can_look_into_the_cache() {
 #[tokio::test]
 async fn work_on_this_machine_may_be_silent_for_longer_than_a_server() {
     let folder = TempDir::new().unwrap();
-    let slow = git_after(&folder, "case \"$*\" in *read-tree*) sleep 6;; esac");
+    let slow = git_after(&folder, "case \"$*\" in *read-tree*) sleep 9;; esac");
     let Some(yard) = yard_with(|plugin| {
         plugin
             .with_program(slow)
-            .with_silence_limit(Duration::from_secs(5))
+            .with_silence_limit(Duration::from_secs(8))
     })
     .await
     else {
@@ -129,7 +129,7 @@ async fn whether_a_commit_can_be_had_is_told_while_others_are_at_work() {
 
 #[tokio::test]
 async fn whether_a_commit_can_be_had_is_not_awaited_for_ever_and_leaves_no_trace() {
-    let Some(yard) = yard_with(|plugin| plugin.with_silence_limit(Duration::from_secs(5))).await else {
+    let Some(yard) = yard_with(|plugin| plugin.with_silence_limit(Duration::from_secs(8))).await else {
         return;
     };
     yard.publish("one");

@@ -245,7 +245,7 @@ fn commit_of(pin: &Pin) -> &str {
 
 /// Without keeping others from their work.
 async fn soon(is_so: impl Fn() -> bool) -> bool {
-    for _ in 0..300 {
+    for _ in 0..1_200 {
         if is_so() {
             return true;
         }

@@ -220,6 +220,8 @@ async fn ticks_keep_their_cadence_and_those_missed_are_skipped() {
 #[tokio::test(start_paused = true)]
 async fn losing_the_engine_or_the_store_is_a_gap_and_two_lines_in_the_log() {
     let log = Log::default();
+    // With a second subscriber no other thread decides whether anybody listens.
+    let _second = tracing::Dispatch::new(log.clone());
     let listening = tracing::subscriber::set_default(log.clone());
     let meddle = async |engine: &FakeEngine, store: &FakeStore| {
         seconds(15).await;
