@@ -57,8 +57,8 @@ test('a week of one app', async (t) => {
   await watchTasks(page);
   const points = async () => Number(await chart.getAttribute('data-points'));
   await measure(t, page, 5, 'charting 7 days', async () => {
-    await page.getByRole('radio', { name: '24h' }).check({ force: true });
-    await eventually('a day of points', async () => (await points()) < 500);
+    await page.getByRole('radio', { name: '30m' }).check({ force: true });
+    await eventually('half an hour of points', async () => (await points()) < 500);
     await page.getByRole('radio', { name: '7d' }).check({ force: true });
     await eventually('a week of points', async () => (await points()) > 550);
   });
