@@ -272,7 +272,11 @@ impl DispatchPlugin for FakePlugin {
                 std::future::pending().await
             }
             Behaviour::Panic => panic!("as told"),
-            Behaviour::Succeed | Behaviour::RunSomethingElse => Ok(()),
+            Behaviour::Succeed | Behaviour::RunSomethingElse => {
+                // No engine is done before anybody could cancel it.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok(())
+            }
         }
     }
 
