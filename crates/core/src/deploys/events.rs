@@ -163,6 +163,11 @@ impl Telling {
     pub(super) fn tell(&self, event: DispatchEvent) {
         self.0.hub.tell(event);
     }
+
+    /// There was no dispatch after all, and nobody is told of it.
+    pub(super) fn withdraw(&self) {
+        self.0.hub.lock().told.remove(&self.0.deploy);
+    }
 }
 
 impl Drop for Telling {
@@ -321,6 +326,17 @@ mod tests {
         }
         assert_eq!(events.next().await, Some(DispatchEvent::Missed(5)));
         assert_eq!(step_of(&mut events).await, Some(pulling(5)));
+    }
+
+    #[tokio::test]
+    async fn a_dispatch_that_never_began_is_told_to_nobody() {
+        let hub = Hub::default();
+        let mut all = hub.subscribe();
+        let never = taken_up(&hub);
+        never.withdraw();
+        drop(never);
+        taken_up(&hub).progress().step(DeployStep::Creating);
+        assert!(matches!(all.next().await, Some(DispatchEvent::Step { .. })));
     }
 
     #[tokio::test]

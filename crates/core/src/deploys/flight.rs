@@ -59,8 +59,14 @@ impl Dispatcher {
             .flights
             .claim(&order.workload)
             .ok_or(DispatchRefusal::Busy)?;
-        let row = shared.ledger.open(order.row(shared.clock.now())).await?;
-        let pilot = take_off(&claim, shared.events.take_up(&row.workload_id, &row.id), &row.id);
+        let new = order.row(shared.clock.now());
+        // Before there is a row: whoever sees it can follow, await and cancel it.
+        let pilot = take_off(&claim, shared.events.take_up(&new.workload_id, &new.id), &new.id);
+        let row = shared
+            .ledger
+            .open(new)
+            .await
+            .inspect_err(|_| pilot.telling.withdraw())?;
         pilot.telling.tell(DispatchEvent::Started(Box::new(row.clone())));
         info!(workload = %row.workload_id, deploy = %row.id, reason = row.reason.as_str(), "dispatch begins");
         shared

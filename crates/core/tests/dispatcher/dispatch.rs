@@ -121,6 +121,27 @@ async fn a_dispatch_outlives_its_caller() {
     assert_eq!(ledger.len(), yard.plugin.serving(&yard.web).len());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_seen_can_be_awaited() {
+    let yard = yard().await;
+    for _ in 0..200 {
+        let dispatcher = yard.dispatcher.clone();
+        let request = request(&yard.web);
+        let dispatched = tokio::spawn(async move { dispatcher.dispatch(request).await.unwrap() });
+        let row = loop {
+            if let Some(row) = yard.store.running_deploys().await.unwrap().pop() {
+                break row;
+            }
+            if dispatched.is_finished() {
+                break yard.ledger().await.remove(0);
+            }
+        };
+        let closed = yard.dispatcher.wait(&row.id).await.unwrap();
+        assert_eq!(closed.outcome, Outcome::Succeeded);
+        dispatched.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_dispatch_that_takes_too_long_is_ended() {
     let options = DispatcherOptions {
