@@ -29,8 +29,9 @@ impl ImagePlugin {
         workload: &WorkloadId,
         keep: Option<&Record>,
     ) -> Result<(), DispatchError> {
-        let is_sure = self.turns.is_sure_of(workload);
+        let was_dispatched_here = self.turns.knows(workload);
         let _turn = self.turns.take(workload).await;
+        let is_sure = was_dispatched_here && !self.turns.has_lost(workload);
         let is_kept = |part: &Part| keep.is_some_and(|keep| part.is_service_of(&keep.deploy));
         let (kept, doomed): (Vec<Part>, Vec<Part>) =
             self.parts(workload).await?.into_iter().partition(is_kept);

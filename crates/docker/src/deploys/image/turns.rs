@@ -28,10 +28,14 @@ impl Turns {
         mine.lock_owned().await
     }
 
-    /// Whether all that the engine was told to do to the workload's containers was told by this process, and is done.
-    pub(super) fn is_sure_of(&self, workload: &WorkloadId) -> bool {
-        let known = self.lock();
-        known.turns.contains_key(workload) && !known.lost.contains(workload)
+    /// Whether this process has had a turn at the workload.
+    pub(super) fn knows(&self, workload: &WorkloadId) -> bool {
+        self.lock().turns.contains_key(workload)
+    }
+
+    /// Whether the engine may still be at work on the workload, unseen. For whoever has the turn: before that it may yet come about.
+    pub(super) fn has_lost(&self, workload: &WorkloadId) -> bool {
+        self.lock().lost.contains(workload)
     }
 
     /// The workload is in order, whatever was lost from sight before.
