@@ -175,7 +175,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The newest row that is closed: of those before it one at most is not.
+    /// The newest row that is closed; at most one that is newer is not.
     pub(super) async fn newest_closed(&self, workload: &WorkloadId) -> Result<Option<Deploy>, StoreError> {
         let page = Page {
             limit: 2,

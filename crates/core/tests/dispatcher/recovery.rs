@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shipslog_core::deploys::{
-    ClosedDeploys, Deploy, DispatchRefusal, DispatcherOptions, DispatcherStatus, FailureMarker, NewDeploy,
-    Outcome, Reason,
+    ClosedDeploys, Deploy, DispatchRefusal, Dispatcher, DispatcherOptions, DispatcherStatus, FailureMarker,
+    NewDeploy, Outcome, Reason,
 };
 use shipslog_core::id::{DeployId, WorkloadId};
 use shipslog_core::store::{Store, StoreError};
 use shipslog_core::testing::{Behaviour, FakePlugin, Part, fake_pin};
 use tokio_util::sync::CancellationToken;
 
-use crate::yard::{dispatcher, now, request, yard, yard_with};
+use crate::yard::{Yard, dispatcher, now, request, yard, yard_with};
 
 #[tokio::test]
 async fn pruning_keeps_the_newest_the_current_and_what_a_rollback_needs() {
@@ -95,17 +95,33 @@ async fn after_a_crash_past_the_swap_what_runs_is_current() {
     assert_eq!(yard.plugin.parts().len(), 1);
 }
 
-#[tokio::test]
-async fn without_an_engine_rows_are_closed_and_the_rest_is_done_when_it_comes() {
+/// Version 2 failed, and version 1 could not be put back.
+async fn that_could_not_put_back() -> Yard {
     let yard = yard().await;
     yard.deploy_version(1).await;
-    yard.quiet().await;
+    yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
+    yard.plugin.refuse_to_settle(true);
+    yard.deploy_version(2).await;
+    yard
+}
+
+/// A dispatcher that found version 2, which had replaced everything when its process ended, while the engine was away; and its row.
+async fn restarted_without_an_engine(yard: &Yard) -> (Dispatcher, Deploy) {
     let lost = abandoned(&yard.store, &yard.web).await;
     yard.plugin.stop_all();
     yard.plugin.leave(part(&yard.web, &lost.id, 2));
     yard.plugin.set_away(true);
     let restarted = dispatcher(&yard.store, &yard.plugin, DispatcherOptions::default());
     restarted.recover().await.unwrap();
+    (restarted, lost)
+}
+
+#[tokio::test]
+async fn without_an_engine_rows_are_closed_and_the_rest_is_done_when_it_comes() {
+    let yard = yard().await;
+    yard.deploy_version(1).await;
+    yard.quiet().await;
+    let (restarted, lost) = restarted_without_an_engine(&yard).await;
     let row = yard.store.deploy(&lost.id).await.unwrap();
     assert_eq!((row.outcome, row.current), (Outcome::Interrupted, false));
     let interrupted = ClosedDeploys {
@@ -147,11 +163,7 @@ async fn an_engine_lost_on_the_way_is_put_in_order_when_it_comes_back() {
 
 #[tokio::test]
 async fn a_dispatch_that_meets_the_clean_up_after_a_lost_engine_waits_for_it() {
-    let yard = yard().await;
-    yard.deploy_version(1).await;
-    yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
-    yard.plugin.refuse_to_settle(true);
-    yard.deploy_version(2).await;
+    let yard = that_could_not_put_back().await;
     yard.plugin.refuse_to_settle(false);
     yard.plugin.behave(Behaviour::Succeed);
     yard.plugin.hold_settling(true);
@@ -180,12 +192,7 @@ async fn whichever_comes_first_the_clean_up_or_a_dispatch_what_is_current_runs_i
         let yard = yard().await;
         let first = yard.deploy_version(1).await;
         yard.quiet().await;
-        let lost = abandoned(&yard.store, &yard.web).await;
-        yard.plugin.stop_all();
-        yard.plugin.leave(part(&yard.web, &lost.id, 2));
-        yard.plugin.set_away(true);
-        let restarted = dispatcher(&yard.store, &yard.plugin, DispatcherOptions::default());
-        restarted.recover().await.unwrap();
+        let (restarted, lost) = restarted_without_an_engine(&yard).await;
         yard.plugin.set_away(false);
         yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
         let cleaner = restarted.clone();
@@ -208,11 +215,7 @@ async fn whichever_comes_first_the_clean_up_or_a_dispatch_what_is_current_runs_i
 
 #[tokio::test]
 async fn what_could_not_be_put_back_is_tried_again_until_it_can() {
-    let yard = yard().await;
-    yard.deploy_version(1).await;
-    yard.plugin.behave(Behaviour::Fail(FailureMarker::Unhealthy));
-    yard.plugin.refuse_to_settle(true);
-    yard.deploy_version(2).await;
+    let yard = that_could_not_put_back().await;
     assert!(!yard.dispatcher.is_settled());
     let (stop, dispatcher) = (CancellationToken::new(), yard.dispatcher.clone());
     let task = tokio::spawn({
